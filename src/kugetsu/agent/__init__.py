@@ -1,0 +1,1 @@
+"""One conversation: the loop, its calls, limits and prompt. Knows no task, no queue and no database."""

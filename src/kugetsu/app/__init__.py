@@ -1,0 +1,1 @@
+"""The composition root: the only place that joins shadows with models, tools, workspaces and storage."""

@@ -1,0 +1,107 @@
+"""Every error of Kugetsu: one root, fields beside the words, and what to do next."""
+
+from typing import Final, Literal, get_args
+
+ModelFailure = Literal[
+    "authentication",
+    "bad_request",
+    "not_found",
+    "rate_limited",
+    "quota",
+    "overloaded",
+    "context_overflow",
+    "network",
+    "stall",
+    "malformed",
+    "refused",
+]
+"""How a model call can fail; also the outcome class of a run that ends with it."""
+
+MODEL_FAILURES: Final[tuple[ModelFailure, ...]] = get_args(ModelFailure)
+
+RETRYABLE: Final[frozenset[ModelFailure]] = frozenset({"rate_limited", "overloaded", "network", "stall", "malformed"})
+"""Failures after which the same call may well succeed."""
+
+LimitKind = Literal["turn_limit", "token_limit", "money_limit", "wall_time", "idle_time"]
+"""The limit of a run that was hit; also the outcome class of that run."""
+
+
+class KugetsuError(Exception):
+    """The root. `message` names the offending value, `fix` says what to do next (may be empty)."""
+
+    def __init__(self, message: str, *, fix: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.fix = fix
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.fix})" if self.fix else self.message
+
+
+class UsageError(KugetsuError):
+    """What the user asked for cannot be understood: wrong arguments or configuration (exit code 2)."""
+
+
+class ConfigError(UsageError):
+    """A setting is unknown, of the wrong type or out of range; the message names its field."""
+
+
+class RepositoryError(UsageError):
+    """The repository or the base that a task names cannot be used."""
+
+
+class WorkspaceError(KugetsuError):
+    """A workspace could not be made, read or delivered: disk full, no permission, git failed."""
+
+
+class RecordError(KugetsuError):
+    """A stored task cannot be read or written; the message names its file."""
+
+
+class TaskNotFoundError(UsageError):
+    """No stored task has this id, or several share this prefix."""
+
+
+class ToolError(KugetsuError):
+    """A tool could not do what its call asks; the message is the call's result, addressed to the model."""
+
+
+class LimitReachedError(KugetsuError):
+    """A run used up one of its limits.
+
+    Attributes:
+        kind: which one; the outcome class of the run.
+    """
+
+    def __init__(self, kind: LimitKind, message: str) -> None:
+        super().__init__(message)
+        self.kind: LimitKind = kind
+
+
+class ModelError(KugetsuError):
+    """A model call failed.
+
+    Attributes:
+        kind: how; the outcome class of a run that ends with it.
+        retry_after: seconds the provider asked to wait, None when it named none.
+        status: HTTP status, None when none was received.
+    """
+
+    def __init__(
+        self,
+        kind: ModelFailure,
+        message: str,
+        *,
+        fix: str = "",
+        retry_after: float | None = None,
+        status: int | None = None,
+    ) -> None:
+        super().__init__(message, fix=fix)
+        self.kind: ModelFailure = kind
+        self.retry_after = retry_after
+        self.status = status
+
+    @property
+    def retryable(self) -> bool:
+        """Whether the same call may succeed later."""
+        return self.kind in RETRYABLE

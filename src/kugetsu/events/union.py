@@ -1,0 +1,214 @@
+"""Everything that can happen in a task: one closed union of events, each serialisable.
+
+An event is made without its stamp; the feed of a shadow stamps it with task, sequence number and time before anyone
+sees it. Consumers match on the union and close the match with `assert_never`.
+"""
+
+from typing import TypeAlias, get_args
+
+import msgspec
+
+from kugetsu.errors import ModelFailure
+from kugetsu.messages import StopReason, Usage, UserOrigin
+from kugetsu.tasks import CheckResult, Outcome, TaskState
+
+
+class Stamped(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
+    """What every event carries once it is published.
+
+    Attributes:
+        task: id of the task.
+        seq: counts the task's events from 1, without a gap.
+        at: seconds since the epoch.
+    """
+
+    task: str = ""
+    seq: int = 0
+    at: float = 0.0
+
+
+class TaskStarted(Stamped, frozen=True, tag="task_started"):
+    """A run of the task began."""
+
+    prompt: str
+    repo: str
+    model: str
+    runtime: str
+
+
+class WorkspaceReady(Stamped, frozen=True, tag="workspace_ready"):
+    """The worktree exists.
+
+    Attributes:
+        path: the worktree's directory.
+        branch: the branch the work will be delivered on.
+        base: commit the branch starts from.
+        notes: what this workspace does not do (submodules, LFS), one sentence each.
+    """
+
+    path: str
+    branch: str
+    base: str
+    notes: tuple[str, ...] = ()
+
+
+class MessageDelivered(Stamped, frozen=True, tag="message_delivered"):
+    """A user's message entered the conversation."""
+
+    origin: UserOrigin
+    text: str
+
+
+class TurnStarted(Stamped, frozen=True, tag="turn_started"):
+    """The model is asked for its next reply."""
+
+    turn: int
+
+
+class ReplyDelta(Stamped, frozen=True, tag="reply_delta"):
+    """A piece of the reply arrived. Not stored: `reply_finished` says it all again."""
+
+    turn: int
+    text: str = ""
+    thinking: str = ""
+
+
+class ReplyFinished(Stamped, frozen=True, tag="reply_finished"):
+    """The reply is complete (or cut: see `stop`).
+
+    Attributes:
+        calls: names of the tools it calls, in source order.
+        seconds: from the request to its last byte, failed attempts included.
+    """
+
+    turn: int
+    text: str
+    calls: tuple[str, ...]
+    stop: StopReason
+    usage: Usage
+    seconds: float
+
+
+class ModelRetried(Stamped, frozen=True, tag="model_retried"):
+    """A model call failed and is tried again after `delay` seconds; what it had streamed is void."""
+
+    turn: int
+    failure: ModelFailure
+    message: str
+    attempt: int
+    delay: float
+
+
+class ToolStarted(Stamped, frozen=True, tag="tool_started"):
+    """A tool call begins to run."""
+
+    turn: int
+    call_id: str
+    name: str
+    arguments: str
+
+
+class ToolProgress(Stamped, frozen=True, tag="tool_progress"):
+    """A running tool says something; for bash a piece of its output. Not stored."""
+
+    call_id: str
+    text: str
+
+
+class ToolFinished(Stamped, frozen=True, tag="tool_finished"):
+    """A tool call has its result.
+
+    Attributes:
+        preview: the beginning of the result's text, at most 2,000 characters.
+        size: characters of the whole result's text.
+    """
+
+    turn: int
+    call_id: str
+    name: str
+    is_error: bool
+    seconds: float
+    preview: str
+    size: int
+
+
+class TurnFinished(Stamped, frozen=True, tag="turn_finished"):
+    """The reply's calls are all answered. `usage` is the run's sum so far."""
+
+    turn: int
+    usage: Usage
+
+
+class CheckStarted(Stamped, frozen=True, tag="check_started"):
+    """The task's check command begins to run."""
+
+    command: str
+
+
+class CheckFinished(Stamped, frozen=True, tag="check_finished"):
+    """The check command ended."""
+
+    result: CheckResult
+
+
+class Noted(Stamped, frozen=True, tag="noted"):
+    """Something a user should know that changes no state: a hook that failed, a setting that was ignored."""
+
+    message: str
+
+
+class EventsDropped(Stamped, frozen=True, tag="events_dropped"):
+    """This subscriber was too slow: so many events before this one never reached it."""
+
+    count: int
+
+
+class TaskFinished(Stamped, frozen=True, tag="task_finished"):
+    """The run is over, with its one outcome. Always the last event of a run."""
+
+    state: TaskState
+    outcome: Outcome
+    summary: str
+
+
+Event: TypeAlias = (
+    TaskStarted
+    | WorkspaceReady
+    | MessageDelivered
+    | TurnStarted
+    | ReplyDelta
+    | ReplyFinished
+    | ModelRetried
+    | ToolStarted
+    | ToolProgress
+    | ToolFinished
+    | TurnFinished
+    | CheckStarted
+    | CheckFinished
+    | Noted
+    | EventsDropped
+    | TaskFinished
+)
+
+TRANSIENT: tuple[type[Event], ...] = (ReplyDelta, ToolProgress, EventsDropped)
+"""Events that are shown but not stored."""
+
+EVENT_TYPES: tuple[type[Event], ...] = get_args(Event)
+
+_encoder = msgspec.json.Encoder()
+_decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
+
+
+def encode_event(event: Event) -> bytes:
+    """Serialise one event to one line of JSON, without its line end."""
+    return _encoder.encode(event)
+
+
+def decode_event(line: bytes) -> Event:
+    """Read an event back.
+
+    Raises:
+        msgspec.ValidationError: the line is JSON but no event.
+        msgspec.DecodeError: the line is no JSON.
+    """
+    return _decoder.decode(line)

@@ -1,0 +1,194 @@
+"""One command: a process in a group of its own, waited for without threads and ended with its whole tree.
+
+Output goes straight into a file descriptor that the caller owns (a file, or memory), never through a pipe. So nothing
+has to be pumped, a child left in the background cannot keep a call open, and it is not killed by a closed pipe.
+"""
+
+import asyncio
+import contextlib
+import os
+import secrets
+import signal
+import subprocess
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from kugetsu.processes.tree import descendants, living, marked, signal_all
+
+CALL_MARKER: Final = "KUGETSU_CALL"
+"""Environment variable that tells the processes of one command from all others."""
+
+GRACE_SECONDS: Final = 1.0
+"""Time between the polite signal and the final one."""
+
+
+_MOST_ROUNDS: Final = 20
+"""How often a tree is searched for processes that still live, about 1.3 seconds in all."""
+
+
+class Command:
+    """A running command. Made by `start_command`, which also ends it."""
+
+    def __init__(self, process: subprocess.Popen[bytes], marker: str) -> None:
+        self._process = process
+        self._marker = marker
+        self._pidfd = os.pidfd_open(process.pid)
+        self._exited = False
+
+    @property
+    def pid(self) -> int:
+        """Process id, also of the process group."""
+        return self._process.pid
+
+    async def wait(self, seconds: float | None = None) -> int | None:
+        """Wait for the command's own process, not for children it left behind.
+
+        Returns:
+            The exit code (negative: ended by that signal), or None when `seconds` passed first. May be called again.
+        """
+        if not self._exited:
+            try:
+                async with asyncio.timeout(seconds):
+                    await self._readable()
+            except TimeoutError:
+                return None
+            self._exited = True
+        return self._process.wait()
+
+    async def end(self) -> None:
+        """End the whole tree: its group, its descendants, and everything that carries its marker. Never raises."""
+        tree = descendants(self.pid)
+        self._signal_group(signal.SIGTERM)
+        signal_all(tree, signal.SIGTERM)
+        if not self._exited:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(GRACE_SECONDS):
+                    await self._readable()
+        # The leader is not reaped yet, so its id, and with it the group's, still belongs to this command.
+        self._signal_group(signal.SIGKILL)
+        tree |= descendants(self.pid)
+        await _kill(lambda: living(tree) | marked(CALL_MARKER, self._marker))
+
+    def close(self) -> None:
+        """Reap the process, which has ended or been killed, and release its descriptor."""
+        self._process.wait()
+        os.close(self._pidfd)
+
+    async def _readable(self) -> None:
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Future[None] = loop.create_future()
+        loop.add_reader(self._pidfd, lambda: None if ended.done() else ended.set_result(None))
+        try:
+            await ended
+        finally:
+            loop.remove_reader(self._pidfd)
+
+    def _signal_group(self, number: signal.Signals) -> None:
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, number)
+
+
+async def end_marked(name: str, value: str) -> None:
+    """Kill every process whose environment says `name=value`, and wait until they are gone. Never raises."""
+    await _kill(lambda: marked(name, value))
+
+
+async def _kill(find: Callable[[], set[int]]) -> None:
+    """Kill what is found until nothing is; children born in between are found in the next round."""
+    for round_ in range(_MOST_ROUNDS):
+        found = find()
+        if not found:
+            return
+        signal_all(found, signal.SIGKILL)
+        await asyncio.sleep(min(0.001 * 2**round_, 0.1))
+
+
+@asynccontextmanager
+async def start_command(
+    argv: Sequence[str | Path],
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    stdout: int,
+    stderr: int,
+    stdin: int = subprocess.DEVNULL,
+) -> AsyncIterator[Command]:
+    """Start a command; whatever still runs of it when the block is left by an error or a cancel is ended.
+
+    When the block is left normally, children that the command left in the background go on.
+
+    Raises:
+        OSError: it could not be started.
+    """
+    marker = secrets.token_hex(8)
+    process = subprocess.Popen(  # noqa: ASYNC220 - vfork and exec take a millisecond; waiting is done without blocking
+        argv,
+        cwd=cwd,
+        env={**env, CALL_MARKER: marker},
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
+        start_new_session=True,
+    )
+    command = Command(process, marker)
+    try:
+        yield command
+        if await command.wait(0) is None:
+            await command.end()
+    except BaseException:
+        await asyncio.shield(command.end())
+        raise
+    finally:
+        command.close()
+
+
+class Captured(msgspec.Struct, frozen=True):
+    """A command that ended, and what it printed."""
+
+    code: int
+    stdout: bytes
+    stderr: bytes
+
+
+async def capture(
+    argv: Sequence[str | Path],
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    stdin: bytes = b"",
+    seconds: float | None = None,
+) -> Captured:
+    """Run a command to its end and keep what it prints in memory.
+
+    Raises:
+        OSError: it could not be started.
+        TimeoutError: it ran longer than `seconds`; its tree has been ended.
+    """
+    with _memory() as out, _memory() as err, _memory(stdin) as given:
+        async with start_command(argv, cwd=cwd, env=env, stdout=out, stderr=err, stdin=given) as command:
+            code = await command.wait(seconds)
+            if code is None:
+                raise TimeoutError(f"{argv[0]} took longer than {seconds:g} seconds")
+        return Captured(code, _contents(out), _contents(err))
+
+
+@contextmanager
+def _memory(contents: bytes = b"") -> Iterator[int]:
+    """A file in memory, positioned at its start."""
+    descriptor = os.memfd_create("kugetsu")
+    try:
+        if contents:
+            os.pwrite(descriptor, contents, 0)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _contents(descriptor: int) -> bytes:
+    size = os.fstat(descriptor).st_size
+    return os.pread(descriptor, size, 0)

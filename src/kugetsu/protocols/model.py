@@ -1,0 +1,77 @@
+"""The seam to language models."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Protocol
+
+import msgspec
+
+from kugetsu.messages import Delta, Message
+
+
+class ModelInfo(msgspec.Struct, frozen=True):
+    """What is known of a model.
+
+    Attributes:
+        context_window: tokens that fit into one call, reply included.
+        max_output: most tokens of one reply.
+        images: whether it takes pictures.
+        priced: whether its price is known, so that money limits can hold it.
+    """
+
+    context_window: int
+    max_output: int
+    images: bool = False
+    priced: bool = False
+
+
+class ToolSpec(msgspec.Struct, frozen=True):
+    """A tool as a model sees it.
+
+    Attributes:
+        schema: JSON Schema of its arguments, as JSON text.
+    """
+
+    name: str
+    description: str
+    schema: msgspec.Raw
+
+
+class ModelRequest(msgspec.Struct, frozen=True):
+    """One call.
+
+    Attributes:
+        system: the system prompt.
+        messages: the conversation; every tool call in it has its result.
+        tools: what the model may call; the same tuple from call to call, so that a wire can encode it once.
+        conversation: stable key of the conversation, for providers that route or cache by one.
+    """
+
+    system: str
+    messages: Sequence[Message]
+    tools: tuple[ToolSpec, ...] = ()
+    conversation: str = ""
+
+
+class Model(Protocol):
+    """A language model behind some wire. Shared by many conversations at once; keeps no state of any."""
+
+    @property
+    def name(self) -> str:
+        """`provider/model`."""
+        ...
+
+    @property
+    def info(self) -> ModelInfo:
+        """What is known of it."""
+        ...
+
+    def stream(self, request: ModelRequest) -> AsyncIterator[Delta]:
+        """Ask for one reply, piece by piece; the last piece is a `ReplyEnd`.
+
+        May be called again with the same request. Closing the iterator, or cancelling the task that reads it, ends the
+        call promptly.
+
+        Raises:
+            ModelError: the call failed; anything streamed so far is void. Never any other error of the network.
+        """
+        ...

@@ -1,0 +1,105 @@
+"""The script of a rehearsal: what a scripted model says, turn by turn. Format documented in the README."""
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from kugetsu.errors import ConfigError, ModelFailure
+
+
+class ScriptedUsage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Tokens that a scripted reply claims to have used."""
+
+    input: int = 0
+    output: int = 0
+    cached: int = 0
+    cost_usd: float = 0.0
+
+
+class ScriptedCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A tool call of a scripted reply.
+
+    Attributes:
+        arguments: an object; or a string, sent as it is, to rehearse arguments that are no JSON.
+    """
+
+    name: str
+    arguments: dict[str, Any] | str = {}
+    id: str = ""
+
+
+class ScriptedTurn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One model call of a script.
+
+    Attributes:
+        delay: seconds before the reply (or the failure) comes.
+        fail: the call fails so; the next entry serves the retry.
+        stop: why the reply ends; `length` rehearses one that is cut.
+    """
+
+    text: str = ""
+    thinking: str = ""
+    tool_calls: tuple[ScriptedCall, ...] = ()
+    delay: float = 0.0
+    usage: ScriptedUsage = ScriptedUsage()
+    fail: ModelFailure | None = None
+    stop: str = ""
+
+    def __post_init__(self) -> None:
+        if self.delay < 0:
+            raise ValueError(f"`delay` must be 0 or more, got {self.delay:g}")
+        if self.stop not in {"", "length"}:
+            raise ValueError(f"`stop` must be `length` or left out, got {self.stop!r}")
+
+
+class Script(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a scripted model says: one entry per model call, then `done` for ever."""
+
+    turns: tuple[ScriptedTurn, ...] = ()
+
+
+AFTER_THE_LAST: Final = ScriptedTurn(text="done")
+"""What a scripted model says once its script is over."""
+
+
+def parse_script(data: object, source: str = "script") -> Script:
+    """Check a script that was read from JSON or YAML.
+
+    Raises:
+        ConfigError: it is not of the format; the message names the entry and the field.
+    """
+    try:
+        return msgspec.convert(data, Script)
+    except msgspec.ValidationError as error:
+        raise ConfigError(
+            f"{source}: {error}", fix='a script is {"turns": [{"text": ..., "tool_calls": [...]}, ...]}'
+        ) from error
+
+
+def load_script(path: Path) -> Script:
+    """Read a script from a JSON or YAML file.
+
+    Raises:
+        ConfigError: the file cannot be read, or is not of the format.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read the script {path}: {error}") from error
+    return parse_script(_parse(text, path), str(path))
+
+
+def _parse(text: str, path: Path) -> object:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        if path.suffix == ".json":
+            raise ConfigError(f"{path} is no JSON: {error}") from error
+    import yaml  # noqa: PLC0415 - needed for YAML scripts only
+
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is no YAML: {error}") from error

@@ -1,0 +1,1 @@
+"""Shadows: who lives, with what, and who runs their loop."""

@@ -1,0 +1,155 @@
+"""A task: what was asked for, and what became of it."""
+
+from typing import Any, Literal
+
+import msgspec
+
+from kugetsu.errors import LimitKind, ModelFailure
+from kugetsu.messages import Usage
+
+TaskState = Literal["pending", "running", "waiting", "paused", "completed", "failed", "cancelled"]
+"""Where a task stands. `waiting` is for an answer, a time or a quota; the last three are final."""
+
+OutcomeClass = (
+    Literal["completed", "cancelled", "interrupted", "check_failed", "workspace", "internal"] | ModelFailure | LimitKind
+)
+"""How a run ended. Beside its own: each way a model call can fail, and each limit that can be hit."""
+
+
+class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What one task may use up. 0 means no limit.
+
+    Attributes:
+        turns: model replies. Default 200.
+        wall_seconds: time since the run began. Default 3,600.
+        idle_seconds: time since the last event. Default 900; keep it above the longest time limit of a command.
+        tokens: input and output of all model calls together. Default 20,000,000.
+        usd: money for model calls; a model whose price is unknown is not counted. Default 10.
+    """
+
+    turns: int = 200
+    wall_seconds: float = 3600.0
+    idle_seconds: float = 900.0
+    tokens: int = 20_000_000
+    usd: float = 10.0
+
+    def __post_init__(self) -> None:
+        for field in self.__struct_fields__:
+            if (value := getattr(self, field)) < 0:
+                raise ValueError(f"`{field}` must be 0 (no limit) or more, got {value:g}")
+
+    def tightened(self, other: "Limits") -> "Limits":
+        """The stricter of the two, limit by limit."""
+        pairs = ((field, getattr(self, field), getattr(other, field)) for field in self.__struct_fields__)
+        return Limits(**{field: min(a, b) if a and b else a or b for field, a, b in pairs})
+
+
+class Task(msgspec.Struct, frozen=True, kw_only=True):
+    """What a user asked for.
+
+    Attributes:
+        id: unique, see `new_task_id`.
+        prompt: the job, in the user's words.
+        repo: path or URL as the user gave it.
+        model: `provider/model`.
+        base: branch, tag or commit to start from; empty for the branch that is checked out.
+        check: shell command whose success proves the work; empty for none.
+        created_at: seconds since the epoch.
+    """
+
+    id: str
+    prompt: str
+    repo: str
+    model: str
+    base: str = ""
+    check: str = ""
+    check_seconds: float = 600.0
+    limits: Limits = Limits()
+    created_at: float = 0.0
+
+
+class Outcome(msgspec.Struct, frozen=True, rename={"kind": "class"}):
+    """The one explicit end of a run."""
+
+    kind: OutcomeClass
+    message: str
+
+
+class Commit(msgspec.Struct, frozen=True):
+    """A commit that the task added to its base."""
+
+    sha: str
+    subject: str
+
+
+class Changes(msgspec.Struct, frozen=True):
+    """What a workspace holds relative to its base, committed or not.
+
+    Attributes:
+        commits: oldest first.
+        uncommitted: whether the worktree holds work that no commit has.
+    """
+
+    commits: tuple[Commit, ...] = ()
+    files_changed: int = 0
+    insertions: int = 0
+    deletions: int = 0
+    uncommitted: bool = False
+
+
+class CheckResult(msgspec.Struct, frozen=True):
+    """What the check command said.
+
+    Attributes:
+        passed: whether it exited with 0 in time; None when it was not run.
+        exit_code: None when it was not run or was ended at its time limit.
+        output_tail: the last part of what it printed, or why it was not run.
+    """
+
+    command: str
+    passed: bool | None
+    exit_code: int | None
+    output_tail: str
+
+
+class TaskReport(msgspec.Struct, frozen=True, kw_only=True):
+    """A task and everything that was computed about it. This is what users and gateways are shown.
+
+    Attributes:
+        outcome: None while the task runs.
+        summary: the agent's last words.
+        base: commit the work starts from, empty until the workspace exists.
+        branch: where the work is delivered, empty until the workspace exists.
+        check: None when the task has no check.
+        seconds: wall time of the run.
+        session: path of the session log.
+        notes: what the user should know about this run, one sentence each.
+    """
+
+    id: str
+    state: TaskState
+    outcome: Outcome | None = None
+    summary: str = ""
+    prompt: str
+    model: str
+    repo: str
+    base: str = ""
+    branch: str = ""
+    commits: tuple[Commit, ...] = ()
+    files_changed: int = 0
+    insertions: int = 0
+    deletions: int = 0
+    uncommitted: bool = False
+    check: CheckResult | None = None
+    turns: int = 0
+    tool_calls: int = 0
+    usage: Usage = Usage()
+    seconds: float = 0.0
+    session: str = ""
+    notes: tuple[str, ...] = ()
+    created_at: float = 0.0
+
+    def with_changes(self, changes: Changes) -> "TaskReport":
+        """The same report, with what the workspace holds."""
+        fields: dict[str, Any] = {name: getattr(changes, name) for name in Changes.__struct_fields__}
+        return msgspec.structs.replace(self, **fields)

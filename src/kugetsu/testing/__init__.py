@@ -1,0 +1,1 @@
+"""Fakes and servers for tests, of this project and of others."""

@@ -1,0 +1,1 @@
+"""Worktrees of real git repositories."""
