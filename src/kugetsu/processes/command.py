@@ -93,6 +93,11 @@ class Command:
                 os.killpg(self.pid, number)
 
 
+def kill_marked(name: str, value: str) -> None:
+    """Kill every process whose environment says `name=value`, without waiting. Never raises."""
+    signal_all(marked(name, value), signal.SIGKILL)
+
+
 async def end_marked(name: str, value: str) -> None:
     """Kill every process whose environment says `name=value`, and wait until they are gone. Never raises."""
     await _kill(lambda: marked(name, value))

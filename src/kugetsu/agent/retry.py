@@ -1,0 +1,36 @@
+"""How long to wait before a failed model call is tried again."""
+
+import random
+from dataclasses import dataclass
+
+from kugetsu.errors import ModelError
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """Exponential backoff with full jitter (Brooker, "Exponential Backoff and Jitter", AWS 2015).
+
+    Attributes:
+        attempts: tries of one call altogether.
+        base_seconds: longest wait before the second try; doubles with each.
+        cap_seconds: longest wait ever.
+    """
+
+    attempts: int = 6
+    base_seconds: float = 1.0
+    cap_seconds: float = 120.0
+
+    def delay(self, error: ModelError, attempt: int) -> float | None:
+        """Seconds to wait after the `attempt`-th try (from 1) failed so; None when it must not be tried again.
+
+        A wait that the provider asked for is respected, with a little jitter on top, unless it exceeds the cap.
+        """
+        if not error.retryable or attempt >= self.attempts:
+            return None
+        longest = min(self.cap_seconds, self.base_seconds * 2.0 ** (attempt - 1))
+        jitter = random.uniform(0, longest)  # noqa: S311 - spreads load, keeps no secret
+        if error.retry_after is None:
+            return jitter
+        if error.retry_after > self.cap_seconds:
+            return None
+        return error.retry_after + min(jitter, 0.1 * error.retry_after)
