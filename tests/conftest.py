@@ -3,8 +3,20 @@ from pathlib import Path
 import pytest
 
 from support.agent_bench import Bench
+from support.command_line import CommandLine
+from support.shadow_bench import ShadowBench
 
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path)
+
+
+@pytest.fixture
+def shadows(tmp_path: Path) -> ShadowBench:
+    return ShadowBench(tmp_path)
+
+
+@pytest.fixture
+def user(tmp_path: Path) -> CommandLine:
+    return CommandLine(tmp_path)

@@ -1,5 +1,7 @@
 """Settings: what they are, where they come from, and the providers that need none."""
 
+from kugetsu.config.loading import Loaded, describe, load_settings
+from kugetsu.config.paths import CONFIG_NAME, prepare_home, state_home, user_config_file
 from kugetsu.config.presets import PRESETS
 from kugetsu.config.settings import (
     ModelSettings,
@@ -13,7 +15,9 @@ from kugetsu.config.settings import (
 )
 
 __all__ = [
+    "CONFIG_NAME",
     "PRESETS",
+    "Loaded",
     "ModelSettings",
     "Price",
     "ProviderSettings",
@@ -22,4 +26,9 @@ __all__ = [
     "ToolSettings",
     "Wire",
     "WorkspaceSettings",
+    "describe",
+    "load_settings",
+    "prepare_home",
+    "state_home",
+    "user_config_file",
 ]

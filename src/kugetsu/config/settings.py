@@ -1,10 +1,16 @@
 """Settings: every one with its default and its special values. Validated once, when they are loaded."""
 
-from typing import Literal
+import re
+from typing import Final, Literal
 
 import msgspec
 
 from kugetsu.tasks import Limits
+
+_VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_KEY: Final = re.compile(r"[!-~]*")
+_HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE: Final = re.compile(r"[ -~\t]*")
 
 
 class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -22,6 +28,11 @@ class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cached: float | None = None
     cache_write: float | None = None
 
+    def __post_init__(self) -> None:
+        for field in self.__struct_fields__:
+            if (value := getattr(self, field)) is not None and value < 0:
+                raise ValueError(f"`{field}` must be 0 or more, got {value:g}")
+
 
 class ModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a user says of a model. None: what the built-in table says, or a careful default.
@@ -37,6 +48,11 @@ class ModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_output: int | None = None
     price: Price | None = None
     images: bool | None = None
+
+    def __post_init__(self) -> None:
+        for field in ("context_window", "max_output"):
+            if (value := getattr(self, field)) is not None and value < 1:
+                raise ValueError(f"`{field}` must be 1 or more, got {value}")
 
 
 Wire = Literal["openai", "anthropic"]
@@ -66,9 +82,22 @@ class ProviderSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     idle_seconds: float = 120.0
     reasoning_field: str = ""
 
+    def __post_init__(self) -> None:
+        # These values may be keys, also by mistake: no message repeats one.
+        if not _KEY.fullmatch(self.api_key):
+            raise ValueError("`api_key` must be one word of ASCII characters, without spaces or line ends")
+        if self.api_key_env and not _VARIABLE.fullmatch(self.api_key_env):
+            raise ValueError("`api_key_env` must be the name of a variable; a key itself belongs in `api_key`")
+        if not all(_HEADER_NAME.fullmatch(name) for name in self.headers):
+            raise ValueError("`headers` must have names of letters, digits and dashes")
+        if not all(_HEADER_VALUE.fullmatch(value) for value in self.headers.values()):
+            raise ValueError("`headers` must have values of printable ASCII characters, without line ends")
+        if not self.idle_seconds > 0:
+            raise ValueError(f"`idle_seconds` must be above 0, got {self.idle_seconds:g}")
+
     def __repr__(self) -> str:
-        """Never shows the key."""
-        return f"ProviderSettings(wire={self.wire!r}, base_url={self.base_url!r})"
+        """Shows nothing that may hold a key: not the key, the headers, nor the address."""
+        return f"ProviderSettings(wire={self.wire!r}, ...)"
 
 
 class RetrySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -87,8 +116,9 @@ class RetrySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         if self.attempts < 1:
             raise ValueError(f"`attempts` must be 1 or more, got {self.attempts}")
-        if min(self.base_seconds, self.cap_seconds) < 0:
-            raise ValueError("`base_seconds` and `cap_seconds` must be 0 or more")
+        for field in ("base_seconds", "cap_seconds"):
+            if (value := getattr(self, field)) < 0:
+                raise ValueError(f"`{field}` must be 0 or more, got {value:g}")
 
 
 class ToolSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -108,7 +138,12 @@ class ToolSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         if not 0 < self.bash_seconds <= self.bash_seconds_max:
-            raise ValueError("`bash_seconds` must be above 0 and at most `bash_seconds_max`")
+            raise ValueError(
+                f"`bash_seconds` must be above 0 and at most `bash_seconds_max` ({self.bash_seconds_max:g}), "
+                f"got {self.bash_seconds:g}"
+            )
+        if not all(_VARIABLE.fullmatch(name) for name in self.environment):
+            raise ValueError("`environment` must list names of variables, without values")
 
 
 class WorkspaceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -147,3 +182,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tools: ToolSettings = ToolSettings()
     workspace: WorkspaceSettings = WorkspaceSettings()
     providers: dict[str, ProviderSettings] = {}
+
+    def __post_init__(self) -> None:
+        if not self.check_seconds > 0:
+            raise ValueError(f"`check_seconds` must be above 0, got {self.check_seconds:g}")
+        if "\0" in self.check:
+            raise ValueError("`check` must not hold a NUL character")

@@ -9,7 +9,7 @@ from typing import TypeAlias, get_args
 import msgspec
 
 from kugetsu.errors import ModelFailure
-from kugetsu.messages import StopReason, Usage, UserOrigin
+from kugetsu.messages import StopReason, Usage, UserOrigin, encode_json
 from kugetsu.tasks import CheckResult, Outcome, TaskState
 
 
@@ -195,13 +195,12 @@ TRANSIENT: tuple[type[Event], ...] = (ReplyDelta, ToolProgress, EventsDropped)
 
 EVENT_TYPES: tuple[type[Event], ...] = get_args(Event)
 
-_encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
 
 
 def encode_event(event: Event) -> bytes:
-    """Serialise one event to one line of JSON, without its line end."""
-    return _encoder.encode(event)
+    """Serialise one event to one line of JSON, without its line end. Never raises."""
+    return encode_json(event)
 
 
 def decode_event(line: bytes) -> Event:

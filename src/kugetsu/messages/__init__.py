@@ -17,6 +17,7 @@ from kugetsu.messages.content import (
     user,
 )
 from kugetsu.messages.deltas import Delta, ReplyBuilder, ReplyEnd, TextDelta, ThinkingDelta, ToolCallDelta
+from kugetsu.messages.encoding import encode_json, well_formed
 
 __all__ = [
     "AssistantMessage",
@@ -38,5 +39,7 @@ __all__ = [
     "Usage",
     "UserMessage",
     "UserOrigin",
+    "encode_json",
     "user",
+    "well_formed",
 ]

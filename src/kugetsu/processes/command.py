@@ -1,7 +1,7 @@
 """One command: a process in a group of its own, waited for without threads and ended with its whole tree.
 
-Output goes straight into a file descriptor that the caller owns (a file, or memory), never through a pipe. So nothing
-has to be pumped, a child left in the background cannot keep a call open, and it is not killed by a closed pipe.
+What it prints goes into descriptors of the caller's choice. A child left in the background never keeps a call open,
+because it is the process that is waited for, not the end of its output.
 """
 
 import asyncio

@@ -1,0 +1,1 @@
+"""The commands, imported one by one when they are used."""

@@ -1,0 +1,24 @@
+"""What commands show: progress while shadows run; tables, details and conversations afterwards. Rendering only."""
+
+from kugetsu.cli.views.conversation import print_conversation
+from kugetsu.cli.views.details import print_details, ways_to_get
+from kugetsu.cli.views.listing import print_listing
+from kugetsu.cli.views.results import print_results
+from kugetsu.cli.views.text import block, one_line
+from kugetsu.cli.views.timeline import print_timeline
+from kugetsu.cli.views.view import NoView, View, ViewKind, open_view
+
+__all__ = [
+    "NoView",
+    "View",
+    "ViewKind",
+    "block",
+    "one_line",
+    "open_view",
+    "print_conversation",
+    "print_details",
+    "print_listing",
+    "print_results",
+    "print_timeline",
+    "ways_to_get",
+]

@@ -1,0 +1,77 @@
+"""A model over HTTP, put together from its provider, what is known of it, and the shared connections."""
+
+from typing import Final
+
+import kugetsu
+from kugetsu.models.anthropic_wire import API_VERSION, AnthropicModel
+from kugetsu.models.catalog import CatalogEntry, look_up
+from kugetsu.models.encoding import JsonObject
+from kugetsu.models.http import Connections, Endpoint
+from kugetsu.models.openai_wire import OpenAIModel
+from kugetsu.models.provider import Provider
+from kugetsu.models.reporter import Reporter
+from kugetsu.protocols import Clock, Model
+
+_COMMON_HEADERS: Final = {
+    "Accept": "text/event-stream, application/json",
+    # A compressed stream comes in lumps.
+    "Accept-Encoding": "identity",
+    "Content-Type": "application/json",
+    "User-Agent": f"kugetsu/{kugetsu.__version__}",
+}
+
+
+def assemble(provider: Provider, model: str, connections: Connections, clock: Clock) -> Model:
+    """Put a model together.
+
+    Args:
+        provider: where it is called.
+        model: its name there.
+        connections: the shared pool.
+        clock: for dates that providers name.
+    """
+    name = f"{provider.name}/{model}"
+    entry = look_up(provider.name, provider.settings, model, clock)
+    reporter = Reporter(name, provider.base_url, provider.key_source, provider.secrets, clock)
+    endpoint = Endpoint(connections, _url(provider), _headers(provider), provider.settings.idle_seconds, reporter)
+    if provider.settings.wire == "anthropic":
+        fields: JsonObject = {"model": model, "max_tokens": entry.info.max_output}
+        return AnthropicModel(name, entry.info, endpoint, entry.pricing, fields=fields)
+    return OpenAIModel(
+        name,
+        entry.info,
+        endpoint,
+        entry.pricing,
+        fields=_openai_fields(provider.name, model, entry),
+        reasoning_field=provider.settings.reasoning_field,
+    )
+
+
+def _url(provider: Provider) -> str:
+    if provider.settings.wire == "anthropic":
+        return f"{provider.base_url.removesuffix('/v1')}/v1/messages"
+    return f"{provider.base_url}/chat/completions"
+
+
+def _headers(provider: Provider) -> dict[str, str]:
+    """The common headers, the key, and over them what the settings say, whatever the case of its names."""
+    headers = dict(_COMMON_HEADERS)
+    if provider.settings.wire == "anthropic":
+        headers["Anthropic-Version"] = API_VERSION
+        if provider.key:
+            headers["X-Api-Key"] = provider.key
+    elif provider.key:
+        headers["Authorization"] = f"Bearer {provider.key}"
+    own = {name.lower() for name in provider.settings.headers}
+    return {name: value for name, value in headers.items() if name.lower() not in own} | provider.settings.headers
+
+
+def _openai_fields(provider: str, model: str, entry: CatalogEntry) -> JsonObject:
+    fields: JsonObject = {"model": model}
+    if entry.said_output:
+        # OpenAI's reasoning models refuse the old name, most others do not know the new one.
+        fields["max_completion_tokens" if provider == "openai" else "max_tokens"] = entry.said_output
+    if provider == "openrouter" and model.startswith("anthropic/"):
+        # Claude caches a prompt only when it is asked to.
+        fields["cache_control"] = {"type": "ephemeral"}
+    return fields

@@ -1,0 +1,118 @@
+"""A model over HTTP: what both wires share. A wire adds how a request is written and how its events are read."""
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Iterable
+from typing import Final, Protocol
+
+import msgspec
+
+from kugetsu.errors import ModelError
+from kugetsu.messages import Delta, ReplyEnd
+from kugetsu.models.http import Answer, Endpoint
+from kugetsu.models.sse import EventParser, EventTooLargeError, ServerEvent
+from kugetsu.protocols import ModelInfo, ModelRequest
+
+_NOT_JSON: Final = (msgspec.MsgspecError, UnicodeError, RecursionError)
+
+
+class EventReader(Protocol):
+    """Turns the events of one reply into deltas."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether the reply is whole, so that a connection that breaks now does no harm."""
+        ...
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more is to come."""
+        ...
+
+    def read(self, name: bytes, data: bytes) -> Iterable[Delta]:
+        """Take the next event.
+
+        Raises:
+            ModelError: it reports a failure, or makes no sense.
+            msgspec.MsgspecError, UnicodeError, RecursionError: it is no JSON of the expected form.
+        """
+        ...
+
+    def end(self) -> ReplyEnd:
+        """Why a complete reply ended, and what it consumed."""
+        ...
+
+
+class HttpModel(ABC):
+    """A model behind an HTTP endpoint. Implements `protocols.Model`; keeps no state of any conversation.
+
+    Attributes:
+        name: `provider/model`.
+        info: what is known of it.
+    """
+
+    def __init__(self, name: str, info: ModelInfo, endpoint: Endpoint) -> None:
+        self.name = name
+        self.info = info
+        self._endpoint = endpoint
+
+    @abstractmethod
+    def _encoded(self, request: ModelRequest) -> bytes:
+        """Write a request."""
+
+    @abstractmethod
+    def _reader(self) -> EventReader:
+        """Make the reader of one reply."""
+
+    async def stream(self, request: ModelRequest) -> AsyncIterator[Delta]:
+        """Ask for one reply, piece by piece; see `protocols.Model`.
+
+        Raises:
+            ModelError: the call failed.
+        """
+        reader, parser = self._reader(), EventParser()
+        async with self._endpoint.call(self._encoded(request)) as answer:
+            while not reader.finished:
+                chunk = await self._next(answer, reader)
+                for delta in self._deltas(reader, parser, chunk):
+                    yield delta
+                if not chunk:
+                    break
+            if not reader.complete:
+                raise self._endpoint.reporter.failed("malformed", "it ended before it was complete")
+            yield reader.end()
+            await answer.drain()
+
+    async def _next(self, answer: Answer, reader: EventReader) -> bytes:
+        """The next bytes; when the connection breaks after a complete reply, its end."""
+        try:
+            return await answer.read()
+        except ModelError:
+            if not reader.complete:
+                raise
+            return b""
+
+    def _deltas(self, reader: EventReader, parser: EventParser, chunk: bytes) -> Iterable[Delta]:
+        """The pieces that some bytes bring."""
+        for name, data in self._events(parser, chunk):
+            if reader.finished:
+                return
+            if data:
+                yield from self._read(reader, name, data)
+
+    def _events(self, parser: EventParser, chunk: bytes) -> list[ServerEvent]:
+        try:
+            return parser.feed(chunk) if chunk else parser.flush()
+        except EventTooLargeError as error:
+            failure = self._endpoint.reporter.failed("malformed", str(error))
+        raise failure
+
+    def _read(self, reader: EventReader, name: bytes, data: bytes) -> Iterable[Delta]:
+        try:
+            return reader.read(name, data)
+        except _NOT_JSON as error:
+            # After a complete reply, only a stray rest can be wrong.
+            if reader.complete:
+                return ()
+            why = "too deeply nested" if isinstance(error, RecursionError) else str(error)
+        piece = data.decode("utf-8", "replace")
+        raise self._endpoint.reporter.failed("malformed", f"{why}, in {piece}")

@@ -1,0 +1,92 @@
+"""The rehearsal model: says what a script says. It costs nothing and never touches the network."""
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Final
+
+import msgspec
+
+from kugetsu.errors import ModelError
+from kugetsu.messages import (
+    AssistantMessage,
+    Delta,
+    Message,
+    ReplyEnd,
+    StopReason,
+    TextDelta,
+    ThinkingDelta,
+    ToolCallDelta,
+    Usage,
+)
+from kugetsu.protocols import Clock, ModelInfo, ModelRequest
+from kugetsu.rehearsal import AFTER_THE_LAST, Script, ScriptedCall, ScriptedTurn
+
+_INFO: Final = ModelInfo(context_window=200_000, max_output=32_000, images=True, priced=True)
+_PIECES: Final = 4
+
+
+class ScriptedModel:
+    """Replies with the entries of a script, one a call, then with `done` for ever. Implements `protocols.Model`.
+
+    Unlike other models it is for one conversation: it remembers how far the script has come.
+
+    Args:
+        script: what it says.
+        name: usually `scripted:` and the name of a file.
+        clock: its delays are waited for here.
+    """
+
+    info = _INFO
+
+    def __init__(self, script: Script, name: str, clock: Clock) -> None:
+        self.name = name
+        self._turns = script.turns
+        self._clock = clock
+        self._next = 0
+
+    async def stream(self, request: ModelRequest) -> AsyncIterator[Delta]:
+        """Stream the next entry, or fail as it says. An entry counts as used from the moment it is asked for.
+
+        Raises:
+            ModelError: the entry rehearses a failure.
+        """
+        place = self._next
+        self._next += 1
+        turn = self._turns[place] if place < len(self._turns) else AFTER_THE_LAST
+        if turn.delay:
+            await self._clock.sleep(turn.delay)
+        if turn.fail:
+            raise ModelError(turn.fail, f"{self.name}: rehearsed failure `{turn.fail}` of entry {place + 1}")
+        for delta in _deltas(turn, place, _call_ids(request.messages)):
+            yield delta
+
+
+def _deltas(turn: ScriptedTurn, place: int, taken: set[str]) -> Iterator[Delta]:
+    if turn.thinking:
+        yield ThinkingDelta(turn.thinking, closes=True)
+    length = -(-len(turn.text) // _PIECES)
+    for start in range(0, len(turn.text), length or 1):
+        yield TextDelta(turn.text[start : start + length])
+    for number, call in enumerate(turn.tool_calls):
+        call_id = _unique(call.id or f"call_{place + 1}_{number + 1}", taken)
+        yield ToolCallDelta(number, call_id, call.name, _arguments(call))
+    used = turn.usage
+    usage = Usage(used.input, used.output, used.cached, used.cost_usd)
+    stop: StopReason = "tool_calls" if turn.tool_calls else "end"
+    yield ReplyEnd("length" if turn.stop == "length" else stop, usage)
+
+
+def _arguments(call: ScriptedCall) -> str:
+    return call.arguments if isinstance(call.arguments, str) else msgspec.json.encode(call.arguments).decode()
+
+
+def _call_ids(messages: Sequence[Message]) -> set[str]:
+    return {call.id for message in messages if isinstance(message, AssistantMessage) for call in message.calls}
+
+
+def _unique(wanted: str, taken: set[str]) -> str:
+    """The wanted id, with a number behind it where the conversation has it already."""
+    call_id, number = wanted, 2
+    while call_id in taken:
+        call_id, number = f"{wanted}_{number}", number + 1
+    taken.add(call_id)
+    return call_id

@@ -1,0 +1,41 @@
+"""The task's check command: the user's own proof, run in the worktree after the agent."""
+
+from pathlib import Path
+from typing import Final
+
+from kugetsu.processes import open_output, start_command
+from kugetsu.tasks import CheckResult
+
+TAIL_BYTES: Final = 4_000
+"""How much of the check's output a report keeps."""
+
+
+async def run_check(
+    command: str, *, cwd: Path, environment: dict[str, str], scratch: Path, seconds: float
+) -> CheckResult:
+    """Run the check and say whether it passed. When cancelled, its whole tree is ended."""
+    try:
+        with open_output(scratch) as output:
+            ends = {"stdout": output.write_end, "stderr": output.write_end}
+            async with start_command(["bash", "-c", command], cwd=cwd, env=environment, **ends) as process:
+                output.handed_over()
+                code = await process.wait(seconds)
+            output.finish()
+            tail = _tail(output.end)
+    except OSError as error:
+        return CheckResult(command, passed=False, exit_code=None, output_tail=f"could not be started: {error}")
+    if code is None:
+        tail = f"{tail}\n[ended: it took longer than {seconds:g} seconds]".lstrip()
+    return CheckResult(command, passed=code == 0, exit_code=code, output_tail=tail)
+
+
+def not_run(command: str, why: str) -> CheckResult:
+    """The result of a check that was not run."""
+    return CheckResult(command, passed=None, exit_code=None, output_tail=f"not run: {why}")
+
+
+def _tail(data: bytes) -> str:
+    if len(data) > TAIL_BYTES:
+        data = data[-TAIL_BYTES:]
+        data = data[data.find(b"\n") + 1 :]
+    return data.decode("utf-8", "replace").rstrip()

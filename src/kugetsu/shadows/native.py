@@ -1,0 +1,136 @@
+"""The native runtime: our own agent loop, as coroutines of this process."""
+
+import asyncio
+from collections.abc import Callable
+
+from kugetsu.agent import (
+    Agent,
+    Hooks,
+    RetryPolicy,
+    Toolbox,
+    Watchdog,
+    load_instructions,
+    load_skills,
+    system_prompt,
+)
+from kugetsu.errors import KugetsuError, LimitReachedError, ModelError
+from kugetsu.events import Event
+from kugetsu.protocols import Clock, FileLocks, Model, Seat, Tally, ToolContext
+from kugetsu.tasks import Outcome
+
+
+class NativeRuntime:
+    """Runs one task with our own loop. Implements `protocols.Runtime`."""
+
+    name = "native"
+
+    def __init__(
+        self,
+        model: Model,
+        toolbox: Toolbox,
+        *,
+        clock: Clock,
+        hooks: Hooks,
+        retry: RetryPolicy,
+        instructions: str = "",
+        call_seconds: float = 900.0,
+    ) -> None:
+        self._model = model
+        self._toolbox = toolbox
+        self._clock = clock
+        self._hooks = hooks
+        self._retry = retry
+        self._instructions = instructions
+        self._call_seconds = call_seconds
+        self._agent: Agent | None = None
+        self._early: list[tuple[Callable[[Agent], Callable[[str], None]], str]] = []
+
+    @property
+    def tally(self) -> Tally:
+        """What has been used so far."""
+        return self._agent.tally if self._agent else Tally()
+
+    def steer(self, text: str) -> None:
+        """Say something as soon as the running tool batch is done."""
+        self._say(lambda agent: agent.inbox.steer, text)
+
+    def follow_up(self, text: str) -> None:
+        """Say something when the model would otherwise stop."""
+        self._say(lambda agent: agent.inbox.follow_up, text)
+
+    def _say(self, way: Callable[[Agent], Callable[[str], None]], text: str) -> None:
+        """Queue a message; what comes before the agent lives waits for it."""
+        if self._agent is None:
+            self._early.append((way, text))
+        else:
+            way(self._agent)(text)
+
+    async def run(self, seat: Seat) -> Outcome:
+        """Work on the task until it ends, fails or hits a limit. See `protocols.Runtime`."""
+        watchdog = Watchdog(seat.task.limits, self._clock)
+        agent = self._agent = self._make_agent(seat, watchdog)
+        for way, text in self._early:
+            way(agent)(text)
+        try:
+            async with asyncio.TaskGroup() as group:
+                watching = group.create_task(watchdog.watch())
+                outcome = await _outcome_of(agent, seat.task.prompt)
+                watching.cancel()
+        except* LimitReachedError as reached:
+            outcome = _limit_outcome(reached)
+        return outcome
+
+    def _make_agent(self, seat: Seat, watchdog: Watchdog) -> Agent:
+        def publish(event: Event) -> None:
+            watchdog.touch()
+            seat.publish(event)
+
+        system = system_prompt(
+            tools=self._toolbox.specs,
+            facts=seat.facts,
+            instructions=load_instructions(seat.root),
+            skills=load_skills(seat.root),
+            extra=self._instructions,
+        )
+        context = ToolContext(
+            root=seat.root,
+            scratch=seat.scratch,
+            environment=seat.environment,
+            locks=FileLocks(),
+            images=self._model.info.images,
+        )
+        return Agent(
+            self._model,
+            self._toolbox,
+            context,
+            system=system,
+            journal=seat.journal,
+            publish=publish,
+            hooks=self._hooks,
+            limits=seat.task.limits,
+            retry=self._retry,
+            clock=self._clock,
+            call_seconds=self._call_seconds,
+            conversation=seat.task.id,
+        )
+
+
+async def _outcome_of(agent: Agent, prompt: str) -> Outcome:
+    """Run the agent; everything but a cancel becomes an outcome."""
+    try:
+        await agent.run(prompt)
+    except (ModelError, LimitReachedError) as error:
+        return Outcome(error.kind, str(error))
+    except KugetsuError as error:
+        return Outcome("internal", str(error))
+    except Exception as error:  # noqa: BLE001 - a defect ends this task alone, with its name
+        return Outcome("internal", f"{type(error).__name__}: {error}")
+    turns = agent.tally.turns
+    return Outcome("completed", f"the agent finished after {turns} turn{'s' if turns != 1 else ''}")
+
+
+def _limit_outcome(group: BaseExceptionGroup[LimitReachedError]) -> Outcome:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return Outcome(error.kind, str(error)) if isinstance(error, LimitReachedError) else Outcome("internal", str(error))

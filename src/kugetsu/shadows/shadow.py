@@ -1,0 +1,303 @@
+"""A shadow: one isolated agent with its own context, worktree and budget, from its task to a report."""
+
+import asyncio
+import shutil
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, TypeVar
+
+import msgspec
+
+from kugetsu.agent import Hooks
+from kugetsu.errors import RepositoryError, UsageError, WorkspaceError
+from kugetsu.events import CheckFinished, CheckStarted, Event, Feed, Noted, TaskFinished, TaskStarted, WorkspaceReady
+from kugetsu.processes import clean_environment, end_marked
+from kugetsu.protocols import Clock, Runtime, Seat, TaskLog, TaskStore, Workspace, Workspaces
+from kugetsu.shadows.check import not_run, run_check
+from kugetsu.shadows.delivery import Delivery, deliver
+from kugetsu.shadows.listener import listening
+from kugetsu.tasks import CheckResult, Outcome, Task, TaskReport, TaskState
+
+T = TypeVar("T")
+
+TASK_MARKER: Final = "KUGETSU_TASK"
+"""Environment variable of every process that a shadow starts; its value is the task's id."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What a shadow is put together from.
+
+    Attributes:
+        runtime: runs the loop; made for this shadow.
+        scratch: a directory of this shadow, made and removed by it.
+        environment: what commands may inherit from (see `clean_environment`).
+        allow: names of variables that commands inherit beside the built-in list.
+        commit_leftovers: commit at the end what the agent did not.
+        keep_workspace: keep the worktree even when all its work is delivered.
+    """
+
+    runtime: Runtime
+    workspaces: Workspaces
+    store: TaskStore
+    clock: Clock
+    scratch: Path
+    environment: Mapping[str, str]
+    allow: tuple[str, ...] = ()
+    hooks: Hooks = field(default_factory=Hooks)
+    commit_leftovers: bool = True
+    keep_workspace: bool = False
+
+
+class Shadow:
+    """Does one task and reports. Used once.
+
+    Attributes:
+        task: what is to be done.
+        feed: what happens, as it happens.
+    """
+
+    def __init__(self, task: Task, parts: Parts) -> None:
+        self.task = task
+        self.feed = Feed(task.id, parts.clock.now)
+        self._parts = parts
+        self._scope: asyncio.Timeout | None = None
+        self._cancelled = ""
+        self._started: float | None = None
+        self._workspace: Workspace | None = None
+        self._log: TaskLog | None = None
+        self._environment: dict[str, str] = {}
+
+    def steer(self, text: str) -> None:
+        """Say something to the agent as soon as its running tool batch is done."""
+        self._parts.runtime.steer(text)
+
+    def follow_up(self, text: str) -> None:
+        """Say something when the agent would otherwise stop."""
+        self._parts.runtime.follow_up(text)
+
+    def cancel(self, reason: str = "cancelled by the user") -> None:
+        """End the task soon; what the agent did is kept on the branch. May be called at any time, and twice."""
+        self._cancelled = self._cancelled or reason
+        if self._scope is not None:
+            self._scope.reschedule(0)
+
+    async def run(self, prompt: str = "") -> TaskReport:
+        """Do the task: make the worktree, let the agent work, prove the result, deliver the branch.
+
+        Args:
+            prompt: the job; empty for the task's own.
+
+        Returns:
+            What was computed about it. A task that failed, was cancelled or hit a limit reports that; it does not raise.
+
+        Raises:
+            UsageError: nothing was started: no prompt, an unusable repository or base, a second use.
+            RecordError: the record of the task could not be written; the work itself is kept.
+        """
+        self._begin(prompt)
+        async with listening(self.feed, self._parts.hooks.on_event):
+            try:
+                return await self._do_task()
+            finally:
+                self.feed.close()
+                if self._log:
+                    self._log.close()
+                shutil.rmtree(self._parts.scratch, ignore_errors=True)
+
+    def _begin(self, prompt: str) -> None:
+        if self._started is not None:
+            raise UsageError("this shadow has done its task", fix="make another one for the next")
+        self.task = msgspec.structs.replace(self.task, prompt=prompt or self.task.prompt)
+        if not self.task.prompt.strip():
+            raise UsageError("the task has no prompt", fix="say what is to be done")
+        self._started = self._parts.clock.monotonic()
+
+    async def _do_task(self) -> TaskReport:
+        try:
+            outcome = await self._cancellable(self._live) or self._cancel_outcome()
+            delivery = await self._deliver()
+            check = await self._cancellable(lambda: self._check(outcome, delivery))
+            return await self._finish(outcome, delivery, check)
+        except asyncio.CancelledError:
+            # Not `cancel`, but whoever runs this shadow is stopped: keep the work and the record, then obey.
+            await asyncio.shield(self._stop())
+            raise
+
+    async def _cancellable(self, work: Callable[[], Awaitable[T]]) -> T | None:
+        """Do work that `cancel` may end; None when it did."""
+        if self._cancelled:
+            return None
+        try:
+            async with asyncio.timeout(None) as self._scope:
+                return await work()
+        except TimeoutError:
+            if self._scope and self._scope.expired():
+                return None
+            raise
+        finally:
+            self._scope = None
+
+    def _cancel_outcome(self) -> Outcome:
+        return Outcome("cancelled", self._cancelled)
+
+    async def _live(self) -> Outcome:
+        """Make the worktree and let the runtime work in it."""
+        try:
+            self._workspace = await self._parts.workspaces.create(self.task)
+            tmp = self._parts.scratch / "tmp"
+            await asyncio.to_thread(tmp.mkdir, parents=True, mode=0o700)
+        except RepositoryError:
+            raise
+        except (WorkspaceError, OSError) as error:
+            return Outcome("workspace", str(error))
+        workspace = self._workspace
+        self._environment = clean_environment(
+            self._parts.environment,
+            allow=self._parts.allow,
+            extra={**workspace.identity, TASK_MARKER: self.task.id, "TMPDIR": str(tmp)},
+        )
+        log = self._open_log()
+        self.feed.publish(
+            WorkspaceReady(
+                path=str(workspace.path), branch=workspace.branch, base=workspace.base, notes=workspace.notes
+            )
+        )
+        return await self._parts.runtime.run(
+            Seat(
+                task=self.task,
+                root=workspace.path,
+                scratch=self._parts.scratch,
+                environment=self._environment,
+                facts=_facts(workspace),
+                journal=log.journal,
+                publish=self.feed.publish,
+            )
+        )
+
+    def _open_log(self) -> TaskLog:
+        """Begin the record of the task; the first time this is called, the task counts as started."""
+        if self._log is None:
+            self._log = self._parts.store.open(self.task)
+            self.feed.attach(self._log.record)
+            self._publish(
+                TaskStarted(
+                    prompt=self.task.prompt,
+                    repo=self.task.repo,
+                    model=self.task.model,
+                    runtime=self._parts.runtime.name,
+                )
+            )
+            self._log.save(self._report("running", None, Delivery(), None))
+        return self._log
+
+    def _publish(self, event: Event) -> None:
+        self.feed.publish(event)
+
+    async def _deliver(self) -> Delivery:
+        """End what the agent left running, then bring its work to the user."""
+        if self._workspace is None:
+            return Delivery()
+        await end_marked(TASK_MARKER, self.task.id)
+        return await deliver(self._workspace, self.task, commit_leftovers=self._parts.commit_leftovers)
+
+    async def _check(self, outcome: Outcome, delivery: Delivery) -> CheckResult | None:
+        """Run the task's check, unless there is nothing it could prove."""
+        command, workspace = self.task.check, self._workspace
+        if not command:
+            return None
+        if workspace is None:
+            return not_run(command, outcome.message)
+        if outcome.kind != "completed" and delivery.changes == type(delivery.changes)():
+            return not_run(command, "the task failed before anything was changed")
+        self._publish(CheckStarted(command=command))
+        result = await run_check(
+            command,
+            cwd=workspace.path,
+            environment=self._environment,
+            scratch=self._parts.scratch,
+            seconds=self.task.check_seconds,
+        )
+        await end_marked(TASK_MARKER, self.task.id)
+        self._publish(CheckFinished(result=result))
+        return result
+
+    async def _finish(self, outcome: Outcome, delivery: Delivery, check: CheckResult | None) -> TaskReport:
+        """Decide how the task ended, write it down, and remove what is no longer needed."""
+        if self.task.check and check is None:
+            check = not_run(self.task.check, self._cancelled)
+            outcome = self._cancel_outcome() if outcome.kind == "completed" else outcome
+        outcome = _judge(outcome, delivery, check)
+        log = self._open_log()
+        for note in (*delivery.notes, *delivery.problems):
+            self._publish(Noted(message=note))
+        report = self._report(_state(outcome), outcome, delivery, check)
+        self._publish(TaskFinished(state=report.state, outcome=outcome, summary=report.summary))
+        if self._workspace:
+            await self._workspace.close(keep=self._parts.keep_workspace or not delivery.complete)
+        log.save(report)
+        return report
+
+    async def _stop(self) -> None:
+        """Keep the work and say that the run was interrupted."""
+        outcome = Outcome("interrupted", "the run was stopped from outside")
+        delivery = await self._deliver()
+        check = not_run(self.task.check, outcome.message) if self.task.check else None
+        await self._finish(outcome, delivery, check)
+
+    def _report(
+        self, state: TaskState, outcome: Outcome | None, delivery: Delivery, check: CheckResult | None
+    ) -> TaskReport:
+        tally = self._parts.runtime.tally
+        workspace = self._workspace
+        return TaskReport(
+            id=self.task.id,
+            state=state,
+            outcome=outcome,
+            summary=tally.last_text.strip(),
+            prompt=self.task.prompt,
+            model=self.task.model,
+            repo=self.task.repo,
+            base=workspace.base if workspace else "",
+            branch=workspace.branch if workspace else "",
+            check=check,
+            turns=tally.turns,
+            tool_calls=tally.tool_calls,
+            usage=tally.usage,
+            seconds=round(self._parts.clock.monotonic() - (self._started or 0.0), 3),
+            session=self._log.journal.location if self._log else "",
+            notes=(workspace.notes if workspace else ()) + delivery.notes + delivery.problems,
+            created_at=self.task.created_at,
+        ).with_changes(delivery.changes)
+
+
+def _facts(workspace: Workspace) -> tuple[str, ...]:
+    """What the agent is told about where it works."""
+    return (
+        f"The current directory is {workspace.path}, a git worktree of your own.",
+        f"You are on the branch {workspace.branch}, which starts at commit {workspace.base[:12]}.",
+        *workspace.notes,
+    )
+
+
+def _judge(outcome: Outcome, delivery: Delivery, check: CheckResult | None) -> Outcome:
+    """A run is completed only if its work is delivered and its check passes."""
+    if outcome.kind != "completed":
+        return outcome
+    if delivery.problems:
+        return Outcome("workspace", " ".join(delivery.problems))
+    if check and not check.passed:
+        how = "took too long" if check.exit_code is None else f"exited with {check.exit_code}"
+        return Outcome("check_failed", f"the check `{check.command}` {how}")
+    return outcome
+
+
+def _state(outcome: Outcome) -> TaskState:
+    match outcome.kind:
+        case "completed":
+            return "completed"
+        case "cancelled":
+            return "cancelled"
+        case _:
+            return "failed"

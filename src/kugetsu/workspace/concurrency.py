@@ -1,0 +1,41 @@
+"""Two things that asyncio leaves to its users: one error out of a group, and a clean-up that is always finished."""
+
+import asyncio
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+
+@contextmanager
+def first_error() -> Iterator[None]:
+    """Around a TaskGroup: raise the first error of its tasks itself, instead of a group of errors."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        raise _first(group) from None
+
+
+def _first(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+async def finish(work: Coroutine[Any, Any, None]) -> None:
+    """Do a short piece of clean-up to its end, however often the caller is cancelled meanwhile.
+
+    Raises:
+        CancelledError: the caller was cancelled; the work has been done all the same.
+    """
+    cancelled = False
+    running = asyncio.ensure_future(work)
+    while not running.done():
+        try:
+            await asyncio.shield(running)
+        except asyncio.CancelledError:
+            if running.cancelled():  # the loop itself is being closed
+                raise
+            cancelled = True
+    if cancelled:
+        raise asyncio.CancelledError from running.exception()
+    running.result()

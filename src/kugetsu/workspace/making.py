@@ -1,0 +1,133 @@
+"""Making the worktree of one task; and unmaking it when that fails half-way."""
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from pathlib import Path
+
+from kugetsu.errors import RepositoryError, WorkspaceError
+from kugetsu.workspace.base import Base, resolve_base
+from kugetsu.workspace.concurrency import first_error
+from kugetsu.workspace.contents import contents_notes
+from kugetsu.workspace.git import Git, agent_environment
+from kugetsu.workspace.inherited import Config, config_text, identity
+from kugetsu.workspace.private import Private, fill, reserve
+from kugetsu.workspace.removal import remove_tree
+from kugetsu.workspace.source import Source
+from kugetsu.workspace.state import environment
+
+
+class Making:
+    """One worktree under construction. After an error or a cancel `undo` takes back what was done."""
+
+    def __init__(self, source: Source, private: Private, environ: Mapping[str, str]) -> None:
+        self._source = source
+        self._private = private
+        self._environ = environ
+        self._git = Git(private.repository, agent_environment(environ), source.place)
+        self._made: list[Path] = []
+        self._branch_at = ""
+        self.base = Base("")
+        self.config = Config({})
+        self.notes: list[str] = []
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """Who commits."""
+        return identity(self.config, self._environ)
+
+    async def make(self, wanted: str) -> None:
+        """Do it all.
+
+        Args:
+            wanted: the base, as the user named it.
+
+        Raises:
+            RepositoryError: the repository or the base cannot be used.
+            WorkspaceError: the machine refused.
+        """
+        for directory in (self._private.repository, self._private.worktree):
+            reserve(directory)
+            self._made.append(directory)
+        tags = await self._gather(wanted)
+        fill(self._private, self._source.common, self.base, tags, config_text(self.config))
+        with first_error():
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._create_branch())
+                group.create_task(self._check_out())
+
+    async def undo(self) -> None:
+        """Remove what was made, the branch in the source included. Raises nothing."""
+        if self._branch_at:
+            # Only if it still is where it was made. There is no more to be done when git cannot be started.
+            with contextlib.suppress(WorkspaceError):
+                await self._source.store.ask("update-ref", "-d", self._ref, self._branch_at)
+        for directory in reversed(self._made):
+            await remove_tree(directory)
+
+    @property
+    def _ref(self) -> str:
+        return f"refs/heads/{self._private.branch}"
+
+    async def _gather(self, wanted: str) -> bytes:
+        """Everything that has to be known of the source, all at once; returns its tags."""
+        source = self._source
+        with first_error():
+            async with asyncio.TaskGroup() as group:
+                base = group.create_task(resolve_base(source, wanted))
+                config = group.create_task(source.config())
+                refs = group.create_task(self._refs())
+                dirty = group.create_task(source.dirty())
+                group.create_task(self._init())
+        self.base, self.config = base.result(), config.result()
+        if dirty.result():
+            self.notes.append(f"Uncommitted work in {source.place} is not part of the base.")
+        elif dirty.result() is None:
+            self.notes.append(f"Uncommitted work in {source.place}, if there is any, is not part of the base.")
+        return refs.result()
+
+    async def _init(self) -> None:
+        # `--template=`: no sample hooks, and none of the user's.
+        options = ("--quiet", "--bare", "--template=", f"--object-format={self._source.object_format}")
+        await self._git.run("init", *options, self._private.repository)
+
+    async def _refs(self) -> bytes:
+        """The source's tags; an error when it has the task's branch already."""
+        listed = await self._source.store.run(
+            "for-each-ref", "--format=%(objectname) %(refname)", "refs/tags", self._ref
+        )
+        lines = listed.splitlines()
+        if any(line.endswith(b" " + self._ref.encode()) for line in lines):
+            raise RepositoryError(
+                f"{self._source.place} has a branch {self._private.branch} already",
+                fix=f"remove it with `git branch -D {self._private.branch}`, if nobody needs it",
+            )
+        return b"\n".join(line for line in lines if b" refs/tags/" in line)
+
+    async def _create_branch(self) -> None:
+        """Create the branch in the source: now, so that a repository that does not take it is found out before work."""
+        base = self.base.commit
+        git = self._source.store.at(self._source.common, self.identity)
+        self._branch_at = base  # before it is so: a cancel may come when it is
+        done = await git.ask("update-ref", "-m", "branch: created by Kugetsu", self._ref, base, "")
+        if done.code:
+            self._branch_at = ""
+            raise _not_created(git, done.stderr, self._private.branch) or git.failure(done, "update-ref")
+
+    async def _check_out(self) -> None:
+        git = self._git.at(
+            self._private.worktree, {**environment(self._private), "GIT_INDEX_FILE": self._private.index}
+        )
+        await git.run("read-tree", "-m", "-u", "HEAD")
+        self.notes += await contents_notes(self._private, git, self.config)
+
+
+def _not_created(git: Git, printed: bytes, branch: str) -> RepositoryError | None:
+    """The error for a branch whose name clashes with another's: `a` and `a/b` cannot both be branches."""
+    prefix = branch.partition("/")[0]
+    if f"'refs/heads/{prefix}' exists".encode() not in printed:
+        return None
+    return RepositoryError(
+        f"{git.place} has a branch named {prefix}, so it cannot have {branch}",
+        fix=f"rename it, for example: git branch -m {prefix} {prefix}-old",
+    )

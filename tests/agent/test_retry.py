@@ -1,0 +1,40 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kugetsu.agent import RetryPolicy
+from kugetsu.errors import MODEL_FAILURES, RETRYABLE, ModelError, ModelFailure
+
+
+@pytest.mark.parametrize("kind", MODEL_FAILURES)
+def test_only_failures_that_may_pass_are_tried_again(kind: ModelFailure) -> None:
+    assert (RetryPolicy().delay(ModelError(kind, "x"), 1) is not None) == (kind in RETRYABLE)
+
+
+@given(st.integers(1, 50), st.floats(0, 100), st.floats(0, 1000))
+def test_a_wait_grows_no_longer_than_its_bound(attempt: int, base: float, cap: float) -> None:
+    delay = RetryPolicy(attempts=99, base_seconds=base, cap_seconds=cap).delay(ModelError("stall", "x"), attempt)
+    assert delay is not None
+    assert 0 <= delay <= min(cap, base * 2 ** (attempt - 1)) + 1e-9
+
+
+def test_waits_differ_from_each_other() -> None:
+    policy, error = RetryPolicy(base_seconds=10), ModelError("overloaded", "x")
+    assert len({policy.delay(error, 3) for _ in range(20)}) > 15
+
+
+@given(st.floats(0, 120), st.integers(1, 5))
+def test_what_the_provider_asks_for_is_respected(asked: float, attempt: int) -> None:
+    delay = RetryPolicy().delay(ModelError("rate_limited", "x", retry_after=asked), attempt)
+    assert delay is not None
+    assert asked <= delay <= asked * 1.1 + 1e-9
+
+
+def test_a_wait_beyond_the_cap_is_not_waited_for() -> None:
+    error = ModelError("rate_limited", "x", retry_after=3600)
+    assert RetryPolicy(cap_seconds=120).delay(error, 1) is None
+
+
+def test_attempts_are_counted() -> None:
+    policy, error = RetryPolicy(attempts=3), ModelError("network", "x")
+    assert [policy.delay(error, attempt) is None for attempt in (1, 2, 3)] == [False, False, True]

@@ -1,0 +1,133 @@
+import json
+from typing import Any
+
+import msgspec
+import pytest
+
+from kugetsu.cli.views.phrases import call, phrase
+from kugetsu.events import (
+    EVENT_TYPES,
+    CheckFinished,
+    Event,
+    EventsDropped,
+    MessageDelivered,
+    Noted,
+    ReplyFinished,
+    TaskFinished,
+    ToolFinished,
+)
+from kugetsu.messages import Usage
+from kugetsu.tasks import CheckResult, Outcome
+
+
+def test_a_run_reads_like_a_story(events: list[Event]) -> None:
+    assert [said for event in events if (said := phrase(event))] == [
+        "started with scripted:demo: fix the parser",
+        "branch kugetsu/k3f9abcdef-fix-the-parser from aaaaaaaaaa",
+        "turn 1 retry in 2 s (rate_limited): 429",
+        "turn 1 reply in 1.5s, 4.2k tokens: I will.",
+        "turn 1 bash: pytest -q",
+        "turn 1 bash failed in 2.0s: E no",
+        "check: make test",
+        "check failed (exit code 2): 1 failed",
+        "failed (check_failed): it exited with 2",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("event", "said"),
+    [
+        (MessageDelivered(origin="prompt", text="fix it"), ""),
+        (MessageDelivered(origin="steering", text="stop\nthat"), "steering: stop that"),
+        (MessageDelivered(origin="follow_up", text="more"), "follow-up: more"),
+        (Noted(message="a hook failed"), "note: a hook failed"),
+        (EventsDropped(count=1), "1 event came too fast to be shown"),
+        (
+            ToolFinished(turn=2, call_id="c", name="ls", is_error=False, seconds=0.5, preview="x", size=1),
+            "turn 2 ls done in 0.5s",
+        ),
+        (
+            ToolFinished(turn=2, call_id="c", name="ls", is_error=True, seconds=0.5, preview="a\nb\n", size=4),
+            "turn 2 ls failed in 0.5s: b",
+        ),
+        (
+            ReplyFinished(turn=1, text="", calls=(), stop="length", usage=Usage(), seconds=1),
+            "turn 1 reply in 1.0s, 0 tokens, cut at its output limit",
+        ),
+        (
+            ReplyFinished(turn=1, text="", calls=(), stop="aborted", usage=Usage(), seconds=1),
+            "turn 1 reply in 1.0s, 0 tokens, cut short",
+        ),
+        (CheckFinished(result=CheckResult("x", passed=True, exit_code=0, output_tail="")), "check passed"),
+        (
+            CheckFinished(result=CheckResult("x", passed=False, exit_code=None, output_tail="")),
+            "check failed (took too long)",
+        ),
+        (
+            CheckFinished(result=CheckResult("x", passed=None, exit_code=None, output_tail="not run: why")),
+            "check not run: why",
+        ),
+        (
+            TaskFinished(state="completed", outcome=Outcome("completed", "all is well"), summary=""),
+            "completed: all is well",
+        ),
+        (
+            TaskFinished(state="cancelled", outcome=Outcome("cancelled", "by SIGINT"), summary=""),
+            "cancelled: by SIGINT",
+        ),
+    ],
+)
+def test_each_kind_of_event_has_its_words(event: Event, said: str) -> None:
+    assert phrase(event) == said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "shown"),
+    [
+        ({"command": "ls -la\necho done"}, "tool ls -la echo done"),
+        ({"path": "src/a.py", "content": "x" * 5000}, "tool src/a.py"),
+        ({"pattern": "def x", "path": "src"}, "tool def x in src"),
+        ({"pattern": "*.py"}, "tool *.py"),
+        ({"query": "weather"}, 'tool {"query": "weather"}'),
+        ({"command": 5}, 'tool {"command": 5}'),
+        ({}, "tool"),
+        ([1], "tool [1]"),
+    ],
+)
+def test_a_call_is_told_by_its_most_telling_argument(arguments: object, shown: str) -> None:
+    assert call("tool", json.dumps(arguments)) == shown
+
+
+@pytest.mark.parametrize(
+    "arguments", ["", "{", '{"command": "x', "not json", '{"command":"\\ud800"}', '{"a":' + "[" * 9999]
+)
+def test_arguments_that_are_no_json_are_shown_as_they_are(arguments: str) -> None:
+    assert call("bash", arguments).startswith("bash")
+
+
+@pytest.mark.parametrize("kind", EVENT_TYPES)
+def test_no_event_can_bring_escape_sequences_or_lines_along(kind: type[Event]) -> None:
+    evil = "a\x1b]0;t\x07\x1b[2J\u202e\nb"
+    samples: dict[str, Any] = {
+        "str": evil,
+        "int": 1,
+        "float": 1.0,
+        "bool": True,
+        "origin": "steering",
+        "stop": "end",
+        "failure": "network",
+        "state": "failed",
+        "usage": Usage(),
+        "calls": (evil,),
+        "notes": (evil,),
+        "result": CheckResult(evil, passed=False, exit_code=1, output_tail=evil),
+        "outcome": Outcome("internal", evil),
+    }
+    values = {
+        field.name: samples.get(field.name, samples.get(getattr(field.type, "__name__", ""), evil))
+        for field in msgspec.structs.fields(kind)
+    }
+    said = phrase(kind(**values))
+    assert "\x1b" not in said
+    assert "\u202e" not in said
+    assert "\n" not in said

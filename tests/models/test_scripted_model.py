@@ -1,0 +1,102 @@
+import asyncio
+
+import pytest
+
+from kugetsu.errors import ModelFailure
+from kugetsu.messages import Message, Text, TextDelta, Thinking, ToolCall, ToolResult, Usage, user
+from kugetsu.models import ScriptedModel
+from kugetsu.protocols import ModelRequest
+from kugetsu.rehearsal import parse_script
+from kugetsu.testing import FakeClock
+from models.model_lab import REQUEST, ask, fail
+
+FAILURES: list[ModelFailure] = [
+    "authentication",
+    "bad_request",
+    "not_found",
+    "rate_limited",
+    "quota",
+    "overloaded",
+    "context_overflow",
+    "network",
+    "stall",
+    "malformed",
+    "refused",
+]
+
+
+def scripted(*turns: object, clock: FakeClock | None = None) -> ScriptedModel:
+    return ScriptedModel(parse_script({"turns": list(turns)}), "scripted:test.yaml", clock or FakeClock())
+
+
+async def test_entries_come_one_a_call_and_then_done_for_ever() -> None:
+    model = scripted({"text": "one"}, {"text": "two"})
+    assert [(await ask(model)).text for _ in range(4)] == ["one", "two", "done", "done"]
+
+
+async def test_an_entry_becomes_a_whole_reply() -> None:
+    turn = {
+        "thinking": "hm",
+        "text": "I will read",
+        "tool_calls": [{"name": "read", "arguments": {"path": "x"}}, {"name": "bash", "arguments": "no json"}],
+        "usage": {"input": 10, "output": 2, "cached": 5, "cost_usd": 0.5},
+    }
+    reply = await ask(scripted(turn))
+    assert reply.content == (
+        Thinking("hm"),
+        Text("I will read"),
+        ToolCall("call_1_1", "read", '{"path":"x"}'),
+        ToolCall("call_1_2", "bash", "no json"),
+    )
+    assert (reply.stop, reply.usage, reply.model) == ("tool_calls", Usage(10, 2, 5, 0.5), "scripted:test.yaml")
+
+
+async def test_usage_is_nothing_unless_it_is_given() -> None:
+    assert (await ask(scripted({"text": "x"}))).usage == Usage(0, 0, 0, 0.0)
+
+
+async def test_a_reply_can_be_cut() -> None:
+    assert (await ask(scripted({"text": "x", "stop": "length"}))).stop == "length"
+
+
+async def test_text_comes_in_a_few_pieces() -> None:
+    pieces = [
+        delta.text async for delta in scripted({"text": "0123456789"}).stream(REQUEST) if isinstance(delta, TextDelta)
+    ]
+    assert len(pieces) == 4
+    assert "".join(pieces) == "0123456789"
+
+
+async def test_ids_of_calls_are_unique_in_a_conversation() -> None:
+    call = {"name": "ls", "id": "same"}
+    model = scripted({"tool_calls": [call, call]}, {"tool_calls": [call]})
+    first = await ask(model)
+    messages: list[Message] = [user("go"), first, *(ToolResult(c.id, "ls", (Text("x"),)) for c in first.calls)]
+    second = await ask(model, ModelRequest("", messages))
+    assert [c.id for c in (*first.calls, *second.calls)] == ["same", "same_2", "same_3"]
+
+
+@pytest.mark.parametrize("kind", FAILURES)
+async def test_a_failing_entry_fails_its_call_and_the_next_serves_the_retry(kind: ModelFailure) -> None:
+    model = scripted({"fail": kind}, {"text": "well"})
+    error = await fail(model)
+    assert (error.kind, error.retry_after) == (kind, None)
+    assert str(error) == f"scripted:test.yaml: rehearsed failure `{kind}` of entry 1"
+    assert (await ask(model)).text == "well"
+
+
+async def test_delays_are_waited_for_on_the_clock() -> None:
+    clock = FakeClock()
+    model = scripted({"delay": 3600, "text": "x"}, {"delay": 5, "fail": "stall"}, clock=clock)
+    await ask(model)
+    await fail(model)
+    assert clock.waits == [3600, 5]
+    assert clock.monotonic() == 3605
+
+
+async def test_a_delay_can_be_cancelled() -> None:
+    call = asyncio.ensure_future(ask(scripted({"delay": 9}, clock=FakeClock(auto=False))))
+    await asyncio.sleep(0.01)
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call

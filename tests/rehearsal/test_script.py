@@ -1,0 +1,50 @@
+from pathlib import Path
+
+import pytest
+
+from kugetsu.errors import MODEL_FAILURES, ConfigError
+from kugetsu.rehearsal import load_script, parse_script
+
+
+def test_json_and_yaml_say_the_same(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(
+        '{"turns": [{"text": "hi", "tool_calls": [{"name": "ls", "arguments": {"path": "."}}], "delay": 0.5,'
+        ' "usage": {"input": 3, "output": 2}}, {"fail": "rate_limited"}]}'
+    )
+    (tmp_path / "a.yaml").write_text(
+        "turns:\n- text: hi\n  tool_calls:\n  - {name: ls, arguments: {path: .}}\n  delay: 0.5\n"
+        "  usage: {input: 3, output: 2}\n- fail: rate_limited\n"
+    )
+    assert load_script(tmp_path / "a.json") == load_script(tmp_path / "a.yaml")
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ({"turns": [{"txt": "hi"}]}, r"unknown field `txt` - at `\$\.turns\[0\]`"),
+        ({"turns": [{"fail": "tired"}]}, "tired"),
+        ({"turns": [{"delay": -1}]}, "delay"),
+        ({"turns": [{"tool_calls": [{}]}]}, "required field `name`"),
+        ([], "Expected `object`"),
+    ],
+)
+def test_a_mistake_names_the_entry_and_the_field(data: object, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        parse_script(data)
+
+
+@pytest.mark.parametrize(("name", "text"), [("a.json", "{"), ("a.yaml", "a: [")])
+def test_a_file_that_is_neither_is_refused(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ConfigError, match="is no"):
+        load_script(tmp_path / name)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"nowhere\.json"):
+        load_script(tmp_path / "nowhere.json")
+
+
+@pytest.mark.parametrize("kind", MODEL_FAILURES)
+def test_every_failure_of_a_model_can_be_rehearsed(kind: str) -> None:
+    assert parse_script({"turns": [{"fail": kind}]}).turns[0].fail == kind

@@ -1,0 +1,74 @@
+import re
+
+import msgspec
+import pytest
+
+from kugetsu.protocols import Tool
+from kugetsu.tools import default_tools
+
+TOOLS = default_tools()
+each = pytest.mark.parametrize("tool", TOOLS, ids=[tool.name for tool in TOOLS])
+
+
+def properties(tool: Tool) -> dict[str, object]:
+    schema = msgspec.json.schema(tool.arguments)
+    found = schema["$defs"][tool.arguments.__name__]["properties"]
+    assert isinstance(found, dict)
+    return found
+
+
+def test_the_tools_and_their_arguments_have_the_names_that_users_of_pi_know() -> None:
+    assert {tool.name: list(properties(tool)) for tool in TOOLS} == {
+        "read": ["path", "offset", "limit"],
+        "write": ["path", "content"],
+        "edit": ["path", "edits", "oldText", "newText"],
+        "bash": ["command", "timeout"],
+        "grep": ["pattern", "path", "glob", "ignoreCase", "literal", "context", "limit"],
+        "ls": ["path", "limit"],
+        "find": ["pattern", "path", "limit"],
+    }
+
+
+def test_only_reading_may_be_repeated_and_commands_run_beside_each_other() -> None:
+    assert {tool.name: tool.kind for tool in TOOLS} == {
+        "read": "read",
+        "write": "write",
+        "edit": "write",
+        "bash": "run",
+        "grep": "read",
+        "ls": "read",
+        "find": "read",
+    }
+
+
+@each
+def test_the_first_sentence_of_a_description_says_what_the_tool_does(tool: Tool) -> None:
+    first, dot, rest = tool.description.partition(". ")
+    assert dot
+    assert rest.endswith(".")
+    assert len(first) < 120
+
+
+@each
+def test_an_argument_nobody_knows_is_refused(tool: Tool) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.json.decode('{"nonsense": 1}', type=tool.arguments)
+
+
+@each
+def test_optional_arguments_may_be_null(tool: Tool) -> None:
+    schema = msgspec.json.schema(tool.arguments)["$defs"][tool.arguments.__name__]
+    sample = dict.fromkeys(schema.get("required", []), "x")
+    optional: dict[str, object] = {
+        name: None for name in schema["properties"] if name not in sample and name != "edits"
+    }
+    if tool.name == "edit":
+        optional = {"oldText": "a", "newText": "b"}
+    msgspec.json.decode(msgspec.json.encode(sample | optional), type=tool.arguments)
+
+
+@pytest.mark.parametrize(
+    "tool", [tool for tool in TOOLS if tool.name not in {"write", "edit"}], ids=lambda tool: tool.name
+)
+def test_limits_stand_in_the_descriptions(tool: Tool) -> None:
+    assert re.search(r"\d{2,}", tool.description + str(properties(tool)))
