@@ -1,10 +1,15 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from support.agent_bench import Bench
 from support.command_line import CommandLine
 from support.shadow_bench import ShadowBench
+
+# The machine may be busy with other tests: how long an example takes says nothing.
+settings.register_profile("kugetsu", deadline=None)
+settings.load_profile("kugetsu")
 
 
 @pytest.fixture

@@ -105,6 +105,15 @@ async def test_the_key_and_extra_headers_are_sent(wire: Wire) -> None:
     assert expected in headers.items()
 
 
+async def test_a_header_in_the_settings_replaces_ours_whatever_its_case(wire: Wire) -> None:
+    own = {"AUTHORIZATION": "Basic mine", "x-api-key": "mine", "user-AGENT": "mine"}
+    async with raw_server(whole(good_reply(wire))) as server, model_at(server.base_url, wire, headers=own) as model:
+        await ask(model)
+    head = server.requests[0].lower()
+    assert KEY.encode() not in head
+    assert head.count(b"user-agent:") == 1
+
+
 async def test_a_large_request_goes_through(wire: Wire) -> None:
     async with ScriptedServer(SCRIPT) as server, model_at(server.base_url, wire) as model:
         await ask(model, ModelRequest("", [user("x" * 5_000_000)]))
@@ -177,7 +186,7 @@ async def test_a_reply_that_breaks_is_a_failure_and_the_next_call_is_well(
 ) -> None:
     async with (
         ScriptedServer(SCRIPT, faults={0: fault}) as server,
-        model_at(server.base_url, wire, idle_seconds=0.2) as model,
+        model_at(server.base_url, wire, idle_seconds=0.5 if kind == "stall" else 30) as model,
     ):
         assert (await fail(model)).kind == kind
         assert (await ask(model)).text == TURN.text
@@ -199,16 +208,16 @@ async def test_silence_before_the_reply_is_a_stall(wire: Wire) -> None:
 async def test_a_server_that_takes_no_more_of_the_request_is_a_stall(
     wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kugetsu.models.http.CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr("kugetsu.models.http.CONNECT_SECONDS", 1.0)
     async with raw_server(deaf=True) as server, model_at(server.base_url, wire, idle_seconds=0.1) as model:
         assert (await fail(model, ModelRequest("", [user("x" * 20_000_000)]))).kind == "stall"
 
 
 async def test_bytes_now_and_then_are_no_stall(wire: Wire) -> None:
-    pings = [chunk(b": PROCESSING\n\n")] * 30
+    pings = [chunk(b": PROCESSING\n\n")] * 70
     async with (
         raw_server(CHUNKED, *pings, chunk(good_reply(wire)) + LAST_CHUNK) as server,
-        model_at(server.base_url, wire, idle_seconds=0.15) as model,
+        model_at(server.base_url, wire, idle_seconds=0.5) as model,
     ):
         assert (await ask(model)).text == "Hi"
 
@@ -222,7 +231,9 @@ async def test_nobody_listening_is_a_network_failure_with_advice(wire: Wire) -> 
 
 async def test_an_unknown_host_is_a_network_failure(wire: Wire) -> None:
     async with model_at("http://no-such-host.invalid/v1", wire) as model:
-        assert (await fail(model)).kind == "network"
+        error = await fail(model)
+    assert error.kind == "network"
+    assert "check the address http://no-such-host.invalid" in error.fix
 
 
 @pytest.mark.parametrize("garbage", [b"SSH-2.0-OpenSSH_9\r\n\r\n", b"HTTP/1.1 abc\r\n\r\n", b"\x16\x03\x01\r\n\r\n"])
@@ -257,6 +268,22 @@ async def test_an_error_under_a_good_status_is_that_error(wire: Wire) -> None:
         assert (await fail(model)).kind == "rate_limited"
 
 
+async def test_an_endless_event_is_refused(wire: Wire) -> None:
+    flood = CHUNKED + chunk(b"data: " + b"x" * 17_000_000)
+    async with raw_server(flood) as server, model_at(server.base_url, wire) as model:
+        error = await fail(model)
+    assert error.kind == "malformed"
+    assert "larger than 16,777,216 bytes" in error.message
+
+
+async def test_an_endless_reply_is_refused(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kugetsu.models.http._REPLY_LIMIT", 1000)
+    async with raw_server(CHUNKED + chunk(b": hm\n\n" * 500)) as server, model_at(server.base_url, wire) as model:
+        error = await fail(model)
+    assert error.kind == "malformed"
+    assert "larger than 1,000 bytes" in error.message
+
+
 async def test_a_redirect_is_refused_so_that_the_key_goes_nowhere_else(wire: Wire) -> None:
     moved = whole(b"", status="307 Temporary Redirect", headers="Location: http://127.0.0.1:1/steal\r\n")
     async with raw_server(moved) as server, model_at(server.base_url, wire) as model:
@@ -272,6 +299,15 @@ async def test_an_endless_error_body_is_cut(wire: Wire) -> None:
             error = await fail(model)
     assert error.kind == "overloaded"
     assert len(error.message) < 400
+
+
+async def test_an_error_whose_body_never_ends_is_not_waited_for(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kugetsu.models.http._ERROR_BODY_SECONDS", 0.2)
+    head = b"HTTP/1.1 402 No\r\nContent-Type: text/plain\r\nContent-Length: 999\r\n\r\nwhile you wait"
+    async with raw_server(head) as server, model_at(server.base_url, wire) as model:
+        error = await fail(model)
+    assert error.kind == "quota"
+    assert error.message.endswith(": while you wait")
 
 
 async def test_an_error_whose_body_breaks_off_keeps_its_kind(wire: Wire) -> None:

@@ -96,7 +96,9 @@ async def test_calls_are_told_apart_however_a_server_numbers_them(events: list[o
 
 
 async def test_two_equal_calls_without_ids_are_two_calls() -> None:
-    assert await calls(call(0, "a", "{}"), call(0, "a", "{}")) == [("a", "{}"), ("a", "{}")]
+    for given in (None, ""):
+        twice = call(0, "a", "{}", given), call(0, "a", "{}", given)
+        assert await calls(*twice) == [("a", "{}"), ("a", "{}")]
 
 
 async def test_several_calls_in_one_chunk_are_taken() -> None:
@@ -234,7 +236,7 @@ def body_of(messages: list[Message], name: str = "m", **changes: Any) -> dict[st
     providers = {"test": provider, "openai": provider, "openrouter": provider}
     model = Models(Settings(providers=providers), {}).open(name if "/" in name else f"test/{name}")
     assert isinstance(model, HttpModel)
-    decoded: dict[str, Any] = msgspec.json.decode(model._encoded(ModelRequest("Be good.", messages, TOOLS)))
+    decoded: dict[str, Any] = msgspec.json.decode(model._encoded(ModelRequest("Be good.", messages, TOOLS, "k" * 99)))
     return decoded
 
 
@@ -325,6 +327,11 @@ def test_the_longest_reply_is_sent_when_the_settings_name_it() -> None:
 def test_claude_behind_openrouter_is_asked_to_cache() -> None:
     assert body_of([user("a")], "openrouter/anthropic/claude-x")["cache_control"] == {"type": "ephemeral"}
     assert "cache_control" not in body_of([user("a")], "openrouter/other/model")
+
+
+def test_openai_is_told_which_conversation_it_is() -> None:
+    assert body_of([user("a")], "openai/m")["prompt_cache_key"] == "k" * 64
+    assert "prompt_cache_key" not in body_of([user("a")])
 
 
 def test_tools_are_encoded_once_for_the_same_tuple() -> None:

@@ -101,10 +101,16 @@ def test_every_paired_conversation_makes_a_valid_request(
 @given(conversations())
 def test_every_call_and_every_result_is_in_the_request(wire: Wire, messages: list[Message]) -> None:
     body = msgspec.json.decode(encoded(wire, ModelRequest("", messages, TOOLS), images=True))
-    calls = sum(len(message.calls) for message in messages if isinstance(message, AssistantMessage))
-    text = msgspec.json.encode(body["messages"]).decode()
-    call, result = ('"type":"function"', '"role":"tool"') if wire == "openai" else ('"tool_use"', '"tool_result"')
-    assert (text.count(call), text.count(result)) == (calls, calls)
+    sent = body["messages"]
+    if wire == "openai":
+        called = [call["id"] for message in sent for call in message.get("tool_calls", ())]
+        answered = [message["tool_call_id"] for message in sent if message["role"] == "tool"]
+    else:
+        blocks = [block for message in sent for block in message["content"]]
+        called = [block["id"] for block in blocks if block["type"] == "tool_use"]
+        answered = [block["tool_use_id"] for block in blocks if block["type"] == "tool_result"]
+    assert called == answered
+    assert len(called) == sum(len(message.calls) for message in messages if isinstance(message, AssistantMessage))
 
 
 @pytest.mark.parametrize("wire", WIRES)

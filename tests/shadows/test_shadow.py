@@ -285,3 +285,17 @@ async def test_many_shadows_at_once_never_mix(shadows: ShadowBench) -> None:
         told = "".join(m.text for m in shadows.log(shadow).messages if isinstance(m, ToolResult))
         assert f"canary-{n}\n" in told or f"canary-{n}mine" in told
         assert not [m for m in range(20) if m != n and f"canary-{m}m" in told]
+
+
+async def test_a_defect_fails_its_own_task_with_its_name_and_place(shadows: ShadowBench) -> None:
+    async def broken(_request: object) -> AsyncIterator[object]:
+        raise ZeroDivisionError("the defect")
+        yield
+
+    shadow = shadows.shadow(broken)  # type: ignore[arg-type]  # yields nothing
+    report = await shadow.run()
+    assert (report.state, report.outcome and report.outcome.kind) == ("failed", "internal")
+    assert report.outcome
+    assert report.outcome.message == "ZeroDivisionError: the defect"
+    notes = [event.message for event in shadows.log(shadow).history if isinstance(event, Noted)]
+    assert any("Traceback" in note and "in broken" in note for note in notes)

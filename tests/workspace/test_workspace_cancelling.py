@@ -14,7 +14,7 @@ def lab(tmp_path: Path) -> Lab:
     return Lab(tmp_path)
 
 
-@pytest.mark.parametrize("milliseconds", [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 16, 20])
+@pytest.mark.parametrize("milliseconds", [0, 1, 3, 5, 7, 9, 11, 13, 16])
 @pytest.mark.parametrize("times", [1, 2])
 async def test_a_creation_cancelled_at_any_moment_leaves_nothing(lab: Lab, milliseconds: int, times: int) -> None:
     repo = lab.repository()
@@ -81,7 +81,7 @@ async def test_saving_and_delivering_can_be_cancelled_and_done_again(lab: Lab) -
             await asyncio.sleep(milliseconds / 1000)
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
-        if workspace.path.exists() and (workspace.path / "README.md").exists():
+        if workspace.path.exists():
             await workspace.commit_all("save")
             await workspace.deliver()
         assert lab.show(repo, workspace.branch, "new") == "x"

@@ -399,7 +399,7 @@ async def test_creating_is_fast(lab: Lab) -> None:
 async def test_creating_with_five_thousand_files_takes_less_than_a_second(lab: Lab) -> None:
     repo = lab.repository("repo", {f"d{n % 50}/f{n}.py": f"# {n}\n" * 40 for n in range(5000)})
     seconds = []
-    for _ in range(2):
+    for _ in range(3):
         started = time.perf_counter()
         workspace = await lab.create(repo)
         seconds.append(time.perf_counter() - started)

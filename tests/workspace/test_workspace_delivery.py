@@ -203,6 +203,38 @@ async def test_a_worktree_is_kept_while_it_holds_anything_that_the_source_has_no
     assert lab.private(workspace).is_dir()
 
 
+async def test_a_delivery_that_was_cut_can_go_on_with_more_work(lab: Lab) -> None:
+    repo = lab.repository()
+    workspace = await with_work(lab, repo)
+    for milliseconds in range(0, 30, 2):
+        (workspace.path / "new").write_text(str(milliseconds))
+        await workspace.commit_all("more")
+        delivering = asyncio.ensure_future(workspace.deliver())
+        await asyncio.sleep(milliseconds / 1000)
+        delivering.cancel()
+        await asyncio.gather(delivering, return_exceptions=True)
+    await workspace.deliver()
+    assert lab.show(repo, workspace.branch, "new") == "28"
+    assert not list((repo / ".git").rglob("*.lock"))
+
+
+async def test_work_that_only_another_task_delivered_is_kept(lab: Lab) -> None:
+    repo = lab.repository()
+    first, second = await lab.create(repo), await lab.create(repo)
+    for workspace in (first, second):
+        lab.agent(
+            workspace,
+            "export GIT_AUTHOR_DATE=2000-01-01T00:00:00Z GIT_COMMITTER_DATE=2000-01-01T00:00:00Z; git commit -q --allow-empty -m same",
+        )
+    await first.deliver()
+    await second.close()
+    assert second.path.exists()
+    await second.deliver()
+    await second.close()
+    assert not second.path.exists()
+    assert lab.git(repo, "rev-parse", first.branch) == lab.git(repo, "rev-parse", second.branch)
+
+
 async def test_a_changed_submodule_is_kept(lab: Lab) -> None:
     inner, outer = lab.repository("inner"), lab.repository("outer")
     lab.git(outer, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(inner), "sub")

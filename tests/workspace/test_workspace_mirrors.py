@@ -246,6 +246,19 @@ async def test_a_fetch_that_was_cut_leaves_the_mirror_as_it_was(lab: Lab, server
     assert (await lab.create(url)).base == tip
 
 
+async def test_locks_that_a_killed_fetch_left_are_removed(lab: Lab) -> None:
+    repo = lab.repository()
+    url = f"file://{repo}"
+    await lab.create(url)
+    [mirror] = mirrors(lab)
+    for name in ("refs/remotes/origin/main.lock", "refs/remotes/origin/HEAD.lock", "refs/tags/v1.lock"):
+        (mirror / name).touch()
+    lab.git(repo, "tag", "v1")
+    assert (await lab.create(url)).base == lab.git(repo, "rev-parse", "HEAD")
+    tip = lab.commit(repo, {"later": "x"})
+    assert (await lab.create(url)).base == tip
+
+
 async def test_an_empty_remote_is_named_and_works_once_it_has_a_commit(lab: Lab) -> None:
     for options in ((), ("--object-format=sha256",)):
         repo = lab.directory / f"empty{len(options)}"

@@ -98,7 +98,7 @@ async def check_promises(lab: Lab, deeds: list[str]) -> None:
     assert fingerprint(repo, workspace.branch) == before
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(deeds=st.lists(st.sampled_from([*DEEDS, *CALLS]), max_size=12))
 def test_whatever_an_agent_does_nothing_is_lost_and_the_users_repository_is_left_alone(
     deeds: list[str], tmp_path_factory: pytest.TempPathFactory

@@ -257,7 +257,7 @@ def small_disk(path: Path, kilobytes: int) -> Iterator[None]:
 
 
 @needs_root
-@pytest.mark.parametrize("kilobytes", [4, 16, 40, 80, 120, 200])
+@pytest.mark.parametrize("kilobytes", [4, 40, 120, 200])
 async def test_a_full_disk_is_named_and_nothing_is_left(lab: Lab, kilobytes: int) -> None:
     repo = lab.repository("repo", {f"{n}": os.urandom(6000).hex() for n in range(20)})
     before = fingerprint(repo)
@@ -265,6 +265,7 @@ async def test_a_full_disk_is_named_and_nothing_is_left(lab: Lab, kilobytes: int
         error = await refused(lab, repo)
         assert isinstance(error, WorkspaceError)
         assert "disk is full" in error.message or "space" in error.fix
+        assert str(repo) not in error.message or str(lab.home) in error.message
     assert fingerprint(repo) == before
 
 

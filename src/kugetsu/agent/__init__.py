@@ -1,6 +1,7 @@
 """One conversation: the loop, its calls, limits and prompt. Knows no task, no queue and no database."""
 
 from kugetsu.agent.hooks import AfterToolCall, BeforeToolCall, Hooks, OnEvent, Refusal, TransformContext
+from kugetsu.agent.inbox import Inbox
 from kugetsu.agent.instructions import Instructions, Skill, load_instructions, load_skills
 from kugetsu.agent.limits import Watchdog
 from kugetsu.agent.loop import Agent
@@ -13,6 +14,7 @@ __all__ = [
     "Agent",
     "BeforeToolCall",
     "Hooks",
+    "Inbox",
     "Instructions",
     "OnEvent",
     "Refusal",

@@ -40,11 +40,12 @@ class Agent:
         limits: Limits | None = None,
         retry: RetryPolicy | None = None,
         clock: Clock | None = None,
+        inbox: Inbox | None = None,
         call_seconds: float = 900.0,
         conversation: str = "",
     ) -> None:
         self.messages: list[Message] = []
-        self.inbox = Inbox()
+        self.inbox = inbox or Inbox()
         self.tally = Tally()
         self._system = system
         self._specs = toolbox.specs

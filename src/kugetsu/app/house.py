@@ -30,7 +30,7 @@ class House:
         self.store = FileStore(home)
         self.clock = clock or SystemClock()
         self._environ = environ
-        self._models = Models(settings, environ)
+        self._models = Models(settings, environ, clock=self.clock)
         self._workspaces = GitWorkspaces(home, settings.workspace, environ)
         self._toolbox = Toolbox(default_tools(settings.tools))
 

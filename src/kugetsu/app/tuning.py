@@ -3,11 +3,14 @@
 import gc
 from typing import Final
 
+from kugetsu.models import use_small_tls_buffers
+
 GC_THRESHOLDS: Final = (100_000, 50, 1_000)
 """Collections of garbage are rare: messages are untracked, and what agents leave behind is freed by counting."""
 
 
 def tune_process() -> None:
-    """Tell the garbage collector about a process of many small, long-lived objects. For programs, not for libraries."""
+    """Prepare for many small, long-lived objects and many idle connections. For programs, not for libraries."""
+    use_small_tls_buffers()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)

@@ -1,8 +1,8 @@
 """Requests of Anthropic's messages API (https://docs.claude.com/en/api/messages).
 
 Caching (https://docs.claude.com/en/docs/build-with-claude/prompt-caching): at most four breakpoints are allowed. One
-stands behind the tools, one behind the system prompt, one at the end of the conversation, and one at the end of the turn
-before: a cached prefix is only looked for within twenty blocks, which one large batch of calls exceeds.
+stands behind the tools, one behind the system prompt, one at the end of the conversation, and one at the end of the
+user's turn before: a cached prefix is only looked for within twenty blocks, which one large batch of calls exceeds.
 """
 
 import hashlib

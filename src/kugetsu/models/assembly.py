@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from multidict import CIMultiDict
+
 import kugetsu
 from kugetsu.models.anthropic_wire import API_VERSION, AnthropicModel
 from kugetsu.models.catalog import CatalogEntry, look_up
@@ -44,6 +46,8 @@ def assemble(provider: Provider, model: str, connections: Connections, clock: Cl
         entry.pricing,
         fields=_openai_fields(provider.name, model, entry),
         reasoning_field=provider.settings.reasoning_field,
+        # Sends a conversation to where its beginning is cached. Others refuse fields they do not know.
+        conversation_field="prompt_cache_key" if provider.name == "openai" else "",
     )
 
 
@@ -54,7 +58,7 @@ def _url(provider: Provider) -> str:
 
 
 def _headers(provider: Provider) -> dict[str, str]:
-    """The common headers, the key, and over them what the settings say, whatever the case of its names."""
+    """The common headers, the key, and over them what the settings say; names are compared without their case."""
     headers = dict(_COMMON_HEADERS)
     if provider.settings.wire == "anthropic":
         headers["Anthropic-Version"] = API_VERSION
@@ -62,8 +66,9 @@ def _headers(provider: Provider) -> dict[str, str]:
             headers["X-Api-Key"] = provider.key
     elif provider.key:
         headers["Authorization"] = f"Bearer {provider.key}"
-    own = {name.lower() for name in provider.settings.headers}
-    return {name: value for name, value in headers.items() if name.lower() not in own} | provider.settings.headers
+    merged = CIMultiDict(headers)
+    merged.update(provider.settings.headers)
+    return dict(merged)
 
 
 def _openai_fields(provider: str, model: str, entry: CatalogEntry) -> JsonObject:

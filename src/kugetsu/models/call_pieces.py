@@ -72,8 +72,9 @@ def _begins_another(call: _Call, given_id: str, name: str, arguments: str) -> bo
 
 def _repeats(call: _Call, given_id: str | None, arguments: str) -> bool:
     """Whether a fragment says all of a call again, as the last chunk of some servers does."""
-    same = arguments.startswith("{") and given_id == call.given_id and arguments == "".join(call.arguments)
-    return same and is_object(arguments)
+    if not given_id or given_id != call.given_id or not arguments.startswith("{"):
+        return False
+    return arguments == "".join(call.arguments) and is_object(arguments)
 
 
 def _text(arguments: str | dict[str, object] | None) -> str:

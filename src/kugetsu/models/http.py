@@ -21,6 +21,7 @@ _KEEP_ALIVE_SECONDS: Final = 30.0
 _DNS_SECONDS: Final = 300
 _REPLY_LIMIT: Final = 64 * 1024 * 1024
 _ERROR_BODY_LIMIT: Final = 64 * 1024
+_ERROR_BODY_SECONDS: Final = 5.0
 _COPIED_AT_ONCE: Final = 2**20
 _DRAIN_SECONDS: Final = 1.0
 
@@ -125,6 +126,8 @@ class Endpoint:
                 return failed("stall", f"no bytes for {self._idle_seconds:g} seconds")
             case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientConnectorSSLError():
                 return failed("network", f"TLS failed: {error}", fix="the provider's certificate must be valid")
+            case aiohttp.ClientConnectorDNSError():
+                return failed("network", str(error), fix=f"check the address {self._url} and this machine's network")
             case aiohttp.ClientConnectorError():
                 return failed("network", str(error), fix=f"is the server at {self._url} running?")
             case aiohttp.ClientResponseError() | HttpProcessingError():
@@ -204,14 +207,13 @@ class Answer:
 
 
 async def _error_body(response: aiohttp.ClientResponse) -> bytes:
-    """As much of an error's body as matters; of one that breaks off, what had come."""
-    body = b""
-    while len(body) < _ERROR_BODY_LIMIT:
-        try:
-            chunk = await response.content.readany()
-        except _BROKEN:
-            return body
-        if not chunk:
-            break
-        body += chunk
-    return body[:_ERROR_BODY_LIMIT]
+    """As much of an error's body as matters; of one that breaks off or takes too long, what had come."""
+    body = bytearray()
+    try:
+        async with asyncio.timeout(_ERROR_BODY_SECONDS):
+            while len(body) < _ERROR_BODY_LIMIT and (chunk := await response.content.readany()):
+                body += chunk
+    except _BROKEN:
+        # The status alone says enough.
+        return bytes(body)
+    return bytes(body[:_ERROR_BODY_LIMIT])

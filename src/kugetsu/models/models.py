@@ -75,9 +75,9 @@ class Models:
                 fix="write provider/model, for example openai/gpt-5, or scripted:FILE",
             )
         # The library for HTTP takes a fifth of a second to import, which rehearsals need not wait for.
-        from kugetsu.models.assembly import assemble  # noqa: PLC0415
-        from kugetsu.models.http import Connections  # noqa: PLC0415
-        from kugetsu.models.provider import find_provider  # noqa: PLC0415
+        from kugetsu.models.assembly import assemble  # noqa: PLC0415 - see above
+        from kugetsu.models.http import Connections  # noqa: PLC0415 - see above
+        from kugetsu.models.provider import find_provider  # noqa: PLC0415 - see above
 
         found = find_provider(provider, self._providers, self._environ)
         if self._connections is None:

@@ -1,4 +1,4 @@
-"""OpenAI's chat completions, streamed; also spoken by OpenRouter, Ollama, vLLM, LM Studio, DeepSeek, Groq and Gemini."""
+"""OpenAI's chat completions, streamed; OpenRouter, Ollama, vLLM, LM Studio, DeepSeek, Groq and Gemini speak it too."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -17,6 +17,7 @@ from kugetsu.models.turns import turns
 from kugetsu.protocols import ModelInfo, ModelRequest
 
 _DONE: Final = b"[DONE]"
+_CONVERSATION_LENGTH: Final = 64
 _CHUNK: Final = "chat.completion.chunk"
 _HEARTBEATS: Final = frozenset({b"ping", b"keepalive", b"keep-alive", b"heartbeat"})
 _GAVE_UP: Final = frozenset({"error", "insufficient_system_resource", "abort"})
@@ -32,6 +33,7 @@ class OpenAIModel(HttpModel):
         pricing: what its tokens cost.
         fields: of every request: the model's name, its longest reply, what this provider wants beside them.
         reasoning_field: name under which reasoning is carried back; empty: it is not.
+        conversation_field: name under which the conversation is told apart from others; empty: it is not.
     """
 
     def __init__(
@@ -43,11 +45,13 @@ class OpenAIModel(HttpModel):
         *,
         fields: JsonObject,
         reasoning_field: str = "",
+        conversation_field: str = "",
     ) -> None:
         super().__init__(name, info, endpoint)
         self._pricing = pricing
         self._fields = fields
         self._reasoning_field = reasoning_field
+        self._conversation_field = conversation_field
         self._tools = EncodedTools(tool_list)
 
     def _encoded(self, request: ModelRequest) -> bytes:
@@ -60,6 +64,8 @@ class OpenAIModel(HttpModel):
         }
         if request.tools:
             body["tools"] = self._tools.of(request.tools)
+        if self._conversation_field and request.conversation:
+            body[self._conversation_field] = request.conversation[:_CONVERSATION_LENGTH]
         return encode(body)
 
     def _reader(self) -> EventReader:

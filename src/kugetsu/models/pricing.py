@@ -11,8 +11,8 @@ from kugetsu.messages import Usage
 MILLION: Final = 1_000_000
 
 Rate: TypeAlias = tuple[tuple[int, float], ...]
-"""US dollars a token: `(threshold, rate)`, lowest first. The rate of the highest threshold that the prompt exceeds holds
-for all its tokens, which is how Anthropic, Google and OpenAI charge for long prompts."""
+"""US dollars a token: `(threshold, rate)`, lowest first. The rate of the highest threshold that the prompt exceeds
+holds for all its tokens, which is how Anthropic, Google and OpenAI charge for long prompts."""
 
 
 class Tokens(msgspec.Struct, gc=False):

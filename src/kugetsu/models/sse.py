@@ -1,7 +1,7 @@
 """Server-sent events, read as they arrive.
 
 Format: https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation. `id` and `retry` are
-left out: a reply is never resumed. One thing is added: an event whose closing blank line never came is given by `flush`.
+left out: a reply is never resumed. One thing is added: `flush` gives an event whose closing blank line never came.
 """
 
 from typing import Final, TypeAlias
@@ -72,7 +72,7 @@ class EventParser:
             return chunk
         if self._skip_line_feed and chunk.startswith(b"\n"):
             chunk = chunk[1:]
-        pass
+        self._skip_line_feed = chunk.endswith(b"\r")
         return chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
     def _event(self, block: bytes) -> ServerEvent | None:

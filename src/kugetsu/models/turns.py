@@ -1,8 +1,8 @@
 """A conversation as alternating turns of user and assistant, in a form that every provider accepts.
 
 Providers refuse empty texts, results that do not directly follow their calls, replies that end in reasoning,
-conversations that do not begin and end with the user, and pictures in formats they do not know. So what is empty is left
-out, results go right behind their calls, neighbours of one side become one turn, and what cannot be shown is said.
+conversations that do not begin and end with the user, and pictures in formats they do not know. So what is empty is
+left out, results go right behind their calls, neighbours of one side become one turn, and what cannot be shown is said.
 """
 
 from collections.abc import Iterable, Sequence

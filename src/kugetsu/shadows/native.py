@@ -1,11 +1,12 @@
 """The native runtime: our own agent loop, as coroutines of this process."""
 
 import asyncio
-from collections.abc import Callable
+import traceback
 
 from kugetsu.agent import (
     Agent,
     Hooks,
+    Inbox,
     RetryPolicy,
     Toolbox,
     Watchdog,
@@ -14,7 +15,7 @@ from kugetsu.agent import (
     system_prompt,
 )
 from kugetsu.errors import KugetsuError, LimitReachedError, ModelError
-from kugetsu.events import Event
+from kugetsu.events import Event, Noted
 from kugetsu.protocols import Clock, FileLocks, Model, Seat, Tally, ToolContext
 from kugetsu.tasks import Outcome
 
@@ -43,7 +44,7 @@ class NativeRuntime:
         self._instructions = instructions
         self._call_seconds = call_seconds
         self._agent: Agent | None = None
-        self._early: list[tuple[Callable[[Agent], Callable[[str], None]], str]] = []
+        self._inbox = Inbox()
 
     @property
     def tally(self) -> Tally:
@@ -52,29 +53,20 @@ class NativeRuntime:
 
     def steer(self, text: str) -> None:
         """Say something as soon as the running tool batch is done."""
-        self._say(lambda agent: agent.inbox.steer, text)
+        self._inbox.steer(text)
 
     def follow_up(self, text: str) -> None:
         """Say something when the model would otherwise stop."""
-        self._say(lambda agent: agent.inbox.follow_up, text)
-
-    def _say(self, way: Callable[[Agent], Callable[[str], None]], text: str) -> None:
-        """Queue a message; what comes before the agent lives waits for it."""
-        if self._agent is None:
-            self._early.append((way, text))
-        else:
-            way(self._agent)(text)
+        self._inbox.follow_up(text)
 
     async def run(self, seat: Seat) -> Outcome:
         """Work on the task until it ends, fails or hits a limit. See `protocols.Runtime`."""
         watchdog = Watchdog(seat.task.limits, self._clock)
         agent = self._agent = self._make_agent(seat, watchdog)
-        for way, text in self._early:
-            way(agent)(text)
         try:
             async with asyncio.TaskGroup() as group:
                 watching = group.create_task(watchdog.watch())
-                outcome = await _outcome_of(agent, seat.task.prompt)
+                outcome = await _outcome_of(agent, seat)
                 watching.cancel()
         except* LimitReachedError as reached:
             outcome = _limit_outcome(reached)
@@ -110,20 +102,22 @@ class NativeRuntime:
             limits=seat.task.limits,
             retry=self._retry,
             clock=self._clock,
+            inbox=self._inbox,
             call_seconds=self._call_seconds,
             conversation=seat.task.id,
         )
 
 
-async def _outcome_of(agent: Agent, prompt: str) -> Outcome:
+async def _outcome_of(agent: Agent, seat: Seat) -> Outcome:
     """Run the agent; everything but a cancel becomes an outcome."""
     try:
-        await agent.run(prompt)
+        await agent.run(seat.task.prompt)
     except (ModelError, LimitReachedError) as error:
         return Outcome(error.kind, str(error))
     except KugetsuError as error:
         return Outcome("internal", str(error))
     except Exception as error:  # noqa: BLE001 - a defect ends this task alone, with its name
+        seat.publish(Noted(message="".join(traceback.format_exception(error))))
         return Outcome("internal", f"{type(error).__name__}: {error}")
     turns = agent.tally.turns
     return Outcome("completed", f"the agent finished after {turns} turn{'s' if turns != 1 else ''}")

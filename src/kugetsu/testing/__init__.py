@@ -35,6 +35,6 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 - what a module holds
     """Import the server when it is asked for: its library for HTTP is slow to import, and fakes do without."""
     if name not in {"RecordedRequest", "ScriptedServer"}:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from kugetsu.testing import server  # noqa: PLC0415
+    from kugetsu.testing import server  # noqa: PLC0415 - see above
 
     return getattr(server, name)

@@ -9,8 +9,8 @@ class FakeClock:
     """A clock whose waits take no real time. Implements `protocols.Clock`.
 
     A wait moves the time to its end. When several tasks wait, they wake one after the other in the order of their ends,
-    each at its own time, so that a second passes once however many wait for it. With `auto=False` time stands still until
-    `advance`. For one event loop.
+    each at its own time, so that a second passes once however many wait for it. With `auto=False` time stands still
+    until `advance`. For one event loop.
 
     Args:
         start: seconds since the epoch at the beginning.

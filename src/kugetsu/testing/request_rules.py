@@ -84,11 +84,10 @@ def _openai_pairs(messages: list[Json]) -> Iterator[str]:
 
 
 def _openai_user(content: object) -> Iterator[str]:
-    if isinstance(content, str) or not content:
+    if not isinstance(content, list) or not content:
         if _blank(content):
             yield "the user says nothing"
         return
-    assert isinstance(content, list)  # noqa: S101 - the API knows nothing else
     for part in content:
         if part["type"] == "text" and _blank(part["text"]):
             yield "a text part is blank"
@@ -117,16 +116,9 @@ def _anthropic(body: Json, messages: list[Json]) -> Iterator[str]:
         yield "max_tokens is missing"
     if "system" in body and any(_blank(block["text"]) for block in body["system"]):
         yield "the system prompt is blank"
-    if messages[0]["role"] != "user" or messages[-1]["role"] != "user":
-        yield "the first and the last message must be the user's"
-    if any(block["type"] == "tool_result" for block in messages[0]["content"]):
-        yield "results without calls in the message before"
-    if any(one["role"] == other["role"] for one, other in pairwise(messages)):
-        yield "roles must alternate"
+    yield from _anthropic_roles(messages)
     seen: set[str] = set()
     for message, after in zip(messages, [*messages[1:], None], strict=True):
-        if not message["content"]:
-            yield "a message is empty"
         yield from (problem for block in message["content"] for problem in _anthropic_block(block))
         if message["role"] == "assistant":
             yield from _anthropic_calls(message, after, seen)
@@ -134,6 +126,17 @@ def _anthropic(body: Json, messages: list[Json]) -> Iterator[str]:
         yield "a conversation with calls must name tools"
     if _breakpoints(body) > _BREAKPOINTS:
         yield "too many breakpoints"
+
+
+def _anthropic_roles(messages: list[Json]) -> Iterator[str]:
+    if messages[0]["role"] != "user" or messages[-1]["role"] != "user":
+        yield "the first and the last message must be the user's"
+    if any(one["role"] == other["role"] for one, other in pairwise(messages)):
+        yield "roles must alternate"
+    if not all(message["content"] for message in messages):
+        yield "a message is empty"
+    if any(block["type"] == "tool_result" for block in messages[0]["content"]):
+        yield "results without calls in the message before"
 
 
 def _anthropic_calls(message: Json, after: Json | None, seen: set[str]) -> Iterator[str]:

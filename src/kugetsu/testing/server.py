@@ -5,8 +5,8 @@ In a test::
     async with ScriptedServer(script, faults={0: Fault("status", 429, {"retry-after": "1"})}) as server:
         settings = Settings(providers={"local": ProviderSettings(base_url=server.base_url)})
 
-In a process of its own, for measurements: `python -m kugetsu.testing.server --script FILE --order conversation` prints one
-line of JSON with its port and serves until SIGTERM.
+In a process of its own, for measurements: `python -m kugetsu.testing.server --script FILE --order conversation` prints
+one line of JSON with its port and serves until SIGTERM.
 """
 
 import argparse

@@ -23,6 +23,11 @@ _COMMAND_BYTES: Final = 120_000
 _LOOK_SECONDS: Final = 0.25
 """Time between two reports of progress."""
 
+_SETTLING_SECONDS: Final = 0.2
+"""How long a process in the background may take to redirect its output away from the call's."""
+
+_SETTLING_LOOKS: Final = 8
+
 _MOST_KEPT_KIB: Final = MOST_OUTPUT_BYTES // 1024 + 10 * 1024
 """Largest file of output, in KiB, what processes in the background add to it included; more is thrown away."""
 
@@ -82,7 +87,7 @@ class BashTool:
         try:
             with open_output(context.scratch) as output:
                 verdict = await self._execute(arguments.command, seconds, output, context)
-                held = output.finish()
+                held = await _held(output)
                 text, *notices = tail_of(output)
                 if held:
                     notices.append(await _read_on(output, context))
@@ -136,6 +141,16 @@ async def _follow(running: Command, output: Output, context: ToolContext) -> int
         if news := news_of(output):
             context.progress(news)
     return code
+
+
+async def _held(output: Output) -> bool:
+    """Take what was printed last; whether a process in the background still holds the output."""
+    for _ in range(_SETTLING_LOOKS):
+        if not output.finish():
+            return False
+        # It may just not have come to its own `> file` yet.
+        await asyncio.sleep(_SETTLING_SECONDS / _SETTLING_LOOKS)
+    return output.finish()
 
 
 async def _read_on(output: Output, context: ToolContext) -> str:

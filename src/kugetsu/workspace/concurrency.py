@@ -1,9 +1,11 @@
-"""Two things that asyncio leaves to its users: one error out of a group, and a clean-up that is always finished."""
+"""Two things that asyncio leaves to its users: one error out of a group, and work that is always finished."""
 
 import asyncio
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 @contextmanager
@@ -21,8 +23,10 @@ def _first(error: BaseException) -> BaseException:
     return error
 
 
-async def finish(work: Coroutine[Any, Any, None]) -> None:
-    """Do a short piece of clean-up to its end, however often the caller is cancelled meanwhile.
+async def finish(work: Coroutine[Any, Any, T]) -> T:
+    """Do a short piece of work to its end, however often the caller is cancelled meanwhile.
+
+    For clean-up, and for git commands of a few milliseconds that would leave a lock behind if they were killed.
 
     Raises:
         CancelledError: the caller was cancelled; the work has been done all the same.
@@ -38,4 +42,4 @@ async def finish(work: Coroutine[Any, Any, None]) -> None:
             cancelled = True
     if cancelled:
         raise asyncio.CancelledError from running.exception()
-    running.result()
+    return running.result()

@@ -5,9 +5,11 @@ import shlex
 from typing import Final
 
 from kugetsu.errors import KugetsuError, WorkspaceError
+from kugetsu.workspace.concurrency import finish
 from kugetsu.workspace.git import Git
 from kugetsu.workspace.private import Private
 from kugetsu.workspace.source import Source
+from kugetsu.workspace.stale import run_over_locks
 from kugetsu.workspace.wording import printable
 
 TIP: Final = "refs/kugetsu/tip"
@@ -26,24 +28,25 @@ async def deliver(source: Source, private: Private, git: Git, tip: str, last: st
         private: where from.
         git: git, on the private repository.
         tip: the commit that is the work.
-        last: the commit at which we left the branch; when it is anywhere else, somebody moved it.
+        last: the commit at which we left the branch; when it is anywhere else, and not at the commit of a delivery
+            that was cancelled, somebody moved it.
 
     Raises:
         WorkspaceError: the source did not take it. The work stays; the message says where, and how to get it.
     """
-    await git.run("update-ref", TIP, tip)
+    [tried] = await git.resolve(f"{TIP}^{{commit}}")
+    await finish(run_over_locks(git, private.repository, "update-ref", TIP, tip))
     try:
         current, checked_out = await _branch(source, private.branch)
         if current == tip:
             return
         if checked_out:
             raise WorkspaceError(f"it is checked out in {checked_out}")
-        if current not in {"", last}:
+        if current not in {"", last, tried}:
             raise WorkspaceError(f"somebody else moved it to {current}")
         await _patiently(source.store, "fetch", *_FETCH, str(private.repository), TIP)
-        await _patiently(
-            source.store, "update-ref", "-m", "kugetsu: delivered", f"refs/heads/{private.branch}", tip, current
-        )
+        move = ("update-ref", "-m", "kugetsu: delivered", f"refs/heads/{private.branch}", tip, current)
+        await _patiently(source.store, *move, whole=True)
     except KugetsuError as error:
         raise _refused(source, private, error) from error
 
@@ -59,10 +62,10 @@ async def _branch(source: Source, branch: str) -> tuple[str, str]:
     return "", ""
 
 
-async def _patiently(git: Git, *arguments: str) -> None:
-    """Run git; again when another git holds a lock, for a few seconds."""
+async def _patiently(git: Git, *arguments: str, whole: bool = False) -> None:
+    """Run git; again when another git holds a lock, for a few seconds. `whole`: a cancel waits for the command."""
     for attempt in range(_LOCK_TRIES):
-        done = await git.ask(*arguments)
+        done = await (finish(git.ask(*arguments)) if whole else git.ask(*arguments))
         if done.code == 0:
             return
         if b".lock': File exists" not in done.stderr or attempt == _LOCK_TRIES - 1:

@@ -16,7 +16,7 @@ class _Cause(msgspec.Struct, frozen=True):
     Attributes:
         pattern: found in a line that git printed (its messages are in English, see `git.py`).
         error: whom it concerns: RepositoryError the user, WorkspaceError the machine.
-        message: may use `{place}`, `{line}` and `{found}`, the first group of the pattern.
+        message: may use `{place}`, `{directory}`, `{line}` and `{found}`, the first group of the pattern.
         fix: the same.
     """
 
@@ -39,13 +39,13 @@ _MACHINE: Final = (
     _Cause(
         r"Permission denied|insufficient permission|Read-only file system|Operation not permitted",
         WorkspaceError,
-        "no permission in {place}: {line}",
+        "no permission in {directory}: {line}",
         "give this user the right to read and write there",
     ),
     _Cause(  # git does not always say why
         r"(unable|[Ff]ailed|could not|cannot) (to )?(write|create (directory|file|leading|temporary))|write error",
         WorkspaceError,
-        "cannot write in {place}: {line}",
+        "cannot write in {directory}: {line}",
         "free some space on the disk, or give this user the right to write there",
     ),
     _Cause(
@@ -143,13 +143,14 @@ class GitFailedError(WorkspaceError):
         self.printed = printed
 
 
-def explain(printed: bytes, command: str, place: str, *, remote: bool = False) -> KugetsuError:
+def explain(printed: bytes, command: str, place: str, *, directory: str = "", remote: bool = False) -> KugetsuError:
     """Find the cause of a failed git command.
 
     Args:
         printed: what it wrote to its error output.
         command: its name, for the message of last resort.
         place: the path or URL it was about, as it may be shown.
+        directory: where it ran, when that is somewhere else.
         remote: whether it talked to another machine.
     """
     lines = [printable(redacted(line)) for line in printed.decode(errors="replace").splitlines() if line.strip()]
@@ -157,13 +158,14 @@ def explain(printed: bytes, command: str, place: str, *, remote: bool = False) -
     for cause in causes:
         for line in lines:
             if found := re.search(cause.pattern, line):
-                return _error(cause, place, line, found)
+                words = {"place": place, "directory": directory or place, "line": _plain(line)}
+                return _error(cause, words, found)
     said = _plain(_most_telling(lines))
     return GitFailedError(f"`git {command}` failed in {place}: {said}", printed="\n".join(lines))
 
 
-def _error(cause: _Cause, place: str, line: str, found: re.Match[str]) -> KugetsuError:
-    words = {"place": place, "line": _plain(line), "found": found[found.lastindex or 0]}
+def _error(cause: _Cause, words: dict[str, str], found: re.Match[str]) -> KugetsuError:
+    words |= {"found": found[found.lastindex or 0]}
     return cause.error(cause.message.format(**words), fix=cause.fix.format(**words))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from kugetsu.errors import RepositoryError, WorkspaceError
 from kugetsu.workspace.base import Base, resolve_base
-from kugetsu.workspace.concurrency import first_error
+from kugetsu.workspace.concurrency import finish, first_error
 from kugetsu.workspace.contents import contents_notes
 from kugetsu.workspace.git import Git, agent_environment
 from kugetsu.workspace.inherited import Config, config_text, identity
@@ -53,7 +53,7 @@ class Making:
         fill(self._private, self._source.common, self.base, tags, config_text(self.config))
         with first_error():
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._create_branch())
+                group.create_task(finish(self._create_branch()))
                 group.create_task(self._check_out())
 
     async def undo(self) -> None:
@@ -108,10 +108,10 @@ class Making:
         """Create the branch in the source: now, so that a repository that does not take it is found out before work."""
         base = self.base.commit
         git = self._source.store.at(self._source.common, self.identity)
-        self._branch_at = base  # before it is so: a cancel may come when it is
         done = await git.ask("update-ref", "-m", "branch: created by Kugetsu", self._ref, base, "")
-        if done.code:
-            self._branch_at = ""
+        if done.code == 0:
+            self._branch_at = base
+        else:
             raise _not_created(git, done.stderr, self._private.branch) or git.failure(done, "update-ref")
 
     async def _check_out(self) -> None:

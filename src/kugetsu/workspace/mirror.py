@@ -19,6 +19,7 @@ from kugetsu.workspace.git import ASKING_SECONDS, NETWORK_SECONDS, Git, user_env
 from kugetsu.workspace.lock import locked
 from kugetsu.workspace.removal import remove_tree
 from kugetsu.workspace.source import Source, open_source
+from kugetsu.workspace.stale import run_over_locks
 
 _REMOTE: Final = "mirrored"  # not `origin`, for which the user's own configuration may hold settings
 _REFSPECS: Final = ("+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*")
@@ -102,7 +103,8 @@ async def _remove(path: Path) -> None:
 
 async def _fetch(git: Git) -> None:
     options = ("--quiet", "--prune", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance")
-    await git.run("fetch", *options, _REMOTE, *_REFSPECS, seconds=NETWORK_SECONDS, remote=True)
+    arguments = ("fetch", *options, _REMOTE, *_REFSPECS)
+    await run_over_locks(git, git.cwd, *arguments, seconds=NETWORK_SECONDS, remote=True)
 
 
 async def _remote_head(git: Git) -> tuple[str, str]:
@@ -122,6 +124,6 @@ async def _list_remote(git: Git, *arguments: str) -> str:
 
 async def _set_head(git: Git, branch: str) -> None:
     if branch:
-        await git.run("symbolic-ref", REMOTE_HEAD, f"refs/remotes/origin/{branch}")
+        await run_over_locks(git, git.cwd, "symbolic-ref", REMOTE_HEAD, f"refs/remotes/origin/{branch}")
     else:
         await git.ask("symbolic-ref", "--delete", REMOTE_HEAD)  # it may never have been there

@@ -10,6 +10,7 @@ from kugetsu.tasks import Changes
 from kugetsu.workspace.changes import Difference, commits_between, difference
 from kugetsu.workspace.closing import other_work, removable
 from kugetsu.workspace.commit import commit_result
+from kugetsu.workspace.concurrency import finish
 from kugetsu.workspace.delivery import deliver
 from kugetsu.workspace.failures import refused_by_machine
 from kugetsu.workspace.git import Git
@@ -132,8 +133,12 @@ class GitWorkspace:
             return
         with contextlib.suppress(WorkspaceError):  # what cannot be examined is kept
             if await self._safe_to_remove():
-                await remove_tree(self._private.worktree)
-                await remove_tree(self._private.repository)
+                await finish(self._remove())
+
+    async def _remove(self) -> None:
+        """To its end once begun: half a worktree would look like one in which the rest was deleted."""
+        await remove_tree(self._private.worktree)
+        await remove_tree(self._private.repository)
 
     @property
     def _files(self) -> Git:
@@ -146,8 +151,11 @@ class GitWorkspace:
 
     async def _safe_to_remove(self) -> bool:
         with _workspace_errors():
-            _, uncommitted, inner = await self._examine(await self._state())
-            return not (uncommitted or inner) and await removable(self._private, self._git)
+            state = await self._state()
+            _, uncommitted, inner = await self._examine(state)
+            if uncommitted or inner or state.tip != self._delivered:
+                return False
+            return await removable(self._private, self._git)
 
     async def _examine(self, state: State) -> tuple[Difference, bool, bool]:
         """How the result differs from the base, whether it is uncommitted, and whether it holds other repositories."""
