@@ -10,7 +10,6 @@ import tempfile
 import time
 from pathlib import Path
 
-from kugetsu.config import WorkspaceSettings
 from kugetsu.tasks import Task, new_task_id
 from kugetsu.workspace import GitWorkspaces
 
@@ -35,7 +34,7 @@ async def measure(files: int) -> dict[str, float]:
         repo, home = Path(directory, "repo"), Path(directory, "home")
         await asyncio.to_thread(repo.mkdir)
         await asyncio.to_thread(make_repository, repo, files)
-        workspaces = GitWorkspaces(home, WorkspaceSettings(), os.environ)
+        workspaces = GitWorkspaces(home, os.environ)
         for _ in range(RUNS):
             started = time.perf_counter()
             workspace = await workspaces.create(Task(id=new_task_id(), prompt="bench", repo=str(repo), model="none"))

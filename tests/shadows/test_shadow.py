@@ -226,8 +226,8 @@ class Stubborn(DirectoryWorkspace):
     async def deliver(self) -> None:
         raise WorkspaceError("the branch is checked out elsewhere")
 
-    async def close(self, *, keep: bool = False) -> None:
-        type(self).kept = keep
+    async def close(self, *, keep: bool = False, residue: bool = False) -> None:
+        type(self).kept = keep and residue
 
 
 async def test_work_that_cannot_be_delivered_fails_the_task_and_stays(shadows: ShadowBench) -> None:
@@ -299,3 +299,11 @@ async def test_a_defect_fails_its_own_task_with_its_name_and_place(shadows: Shad
     assert report.outcome.message == "ZeroDivisionError: the defect"
     notes = [event.message for event in shadows.log(shadow).history if isinstance(event, Noted)]
     assert any("Traceback" in note and "in broken" in note for note in notes)
+
+
+@pytest.mark.parametrize("user", ["me:s3cret", "s3cret", "s3cret:x-oauth-basic", ":s3cret"])
+async def test_no_password_of_an_address_is_kept_or_told(shadows: ShadowBench, user: str) -> None:
+    shadow = shadows.shadow(says("done"), repo=f"https://{user}@example.org/a.git")
+    report = await shadow.run()
+    assert report.repo == "https://***@example.org/a.git"
+    assert "s3cret" not in str(report) + str(shadows.log(shadow).history)

@@ -28,12 +28,13 @@ class ShadowBench:
         limits: Limits | None = None,
         hooks: Hooks | None = None,
         prompt: str = "do it",
+        repo: str = "none",
     ) -> Shadow:
         self.model = CannedModel(*replies)
         task = Task(
             id=new_task_id(),
             prompt=prompt,
-            repo="none",
+            repo=repo,
             model=self.model.name,
             check=check,
             check_seconds=check_seconds,

@@ -264,11 +264,12 @@ async def test_the_identity_is_the_users_own_for_that_repository(lab: Lab) -> No
     repo = lab.repository()
     lab.git(repo, "config", "user.email", "una@work.example")
     lab.git(repo, "config", "committer.name", "Una at Work")
-    assert (await lab.create(repo)).identity == {
+    assert (await lab.create(repo)).environment == {
         "GIT_AUTHOR_NAME": "Una User",
         "GIT_AUTHOR_EMAIL": "una@work.example",
         "GIT_COMMITTER_NAME": "Una at Work",
         "GIT_COMMITTER_EMAIL": "una@work.example",
+        "GIT_CEILING_DIRECTORIES": str(lab.home / "worktrees"),
     }
 
 
@@ -288,8 +289,8 @@ async def test_variables_of_the_user_outweigh_the_configuration(lab: Lab) -> Non
     repo = lab.repository()
     environ = {**lab.environ, "GIT_AUTHOR_NAME": "Someone", "GIT_DIR": "/nowhere", "GIT_INDEX_FILE": "/nowhere"}
     workspace = await GitWorkspaces(lab.home, environ=environ).create(lab.task(repo))
-    assert workspace.identity["GIT_AUTHOR_NAME"] == "Someone"
-    assert workspace.identity["GIT_COMMITTER_NAME"] == "Una User"
+    assert workspace.environment["GIT_AUTHOR_NAME"] == "Someone"
+    assert workspace.environment["GIT_COMMITTER_NAME"] == "Una User"
 
 
 async def test_signing_and_hooks_of_the_user_do_not_stand_in_the_way(lab: Lab) -> None:

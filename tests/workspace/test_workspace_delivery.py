@@ -252,13 +252,39 @@ async def test_a_changed_submodule_is_kept(lab: Lab) -> None:
 
 async def test_a_worktree_is_kept_when_told_to(lab: Lab) -> None:
     repo = lab.repository()
-    told, set_ = await lab.create(repo), await lab.create(repo, keep=True)
-    await told.close(keep=True)
-    await set_.close()
-    assert told.path.exists()
-    assert set_.path.exists()
-    await told.close()
-    assert not told.path.exists()
+    workspace = await lab.create(repo)
+    await workspace.close(keep=True)
+    assert workspace.path.exists()
+    await workspace.close()
+    assert not workspace.path.exists()
+
+
+async def test_what_came_after_delivery_goes_only_when_it_is_called_residue(lab: Lab) -> None:
+    workspace = await lab.create(lab.repository())
+    (workspace.path / "work").write_text("work")
+    await workspace.commit_all("work")
+    await workspace.deliver()
+    (workspace.path / "left-by-the-check").write_text("x")
+    await workspace.close()
+    assert workspace.path.exists()
+    await workspace.close(residue=True)
+    assert not workspace.path.exists()
+
+
+async def test_residue_does_not_excuse_commits_that_nobody_has(lab: Lab) -> None:
+    workspace = await lab.create(lab.repository())
+    await workspace.deliver()
+    lab.agent(workspace, "echo x > new; git add new; git commit -qm late")
+    await workspace.close(residue=True)
+    assert workspace.path.exists()
+
+
+async def test_caches_that_tools_leave_behind_are_not_committed(lab: Lab) -> None:
+    workspace = await lab.create(lab.repository())
+    for name in ("__pycache__/a.cpython-311.pyc", ".pytest_cache/v/x", "sub/.kugetsu-0123.tmp", ".DS_Store"):
+        (workspace.path / name).parent.mkdir(parents=True, exist_ok=True)
+        (workspace.path / name).write_text("x")
+    assert await workspace.commit_all("work") is False
 
 
 async def test_closing_twice_or_after_everything_is_gone_raises_nothing(lab: Lab) -> None:

@@ -67,7 +67,7 @@ async def live(lab: Lab, repo: Path, deeds: list[str]) -> GitWorkspace:
             subprocess.run(  # noqa: ASYNC221 - the agent's turn
                 ["bash", "-c", command],
                 cwd=workspace.path,
-                env={**lab.environ, **workspace.identity, "GIT_CEILING_DIRECTORIES": str(lab.directory)},
+                env={**lab.environ, **workspace.environment},
                 capture_output=True,
                 check=False,
             )

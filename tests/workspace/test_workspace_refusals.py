@@ -1,4 +1,5 @@
 import contextlib
+import importlib
 import os
 import shutil
 import subprocess
@@ -32,6 +33,8 @@ def open_lab() -> Iterator[Lab]:
 
 @contextlib.contextmanager
 def another_user() -> Iterator[None]:
+    # Python may be installed where the other user cannot read, so what asyncio imports late is imported now.
+    importlib.import_module("concurrent.futures.thread")
     os.setresuid(NOBODY, NOBODY, 0)
     try:
         yield

@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kugetsu.errors import RepositoryError, WorkspaceError
+from kugetsu.tasks import redacted
 from kugetsu.workspace.failures import explain, refused_by_machine
 from kugetsu.workspace.inherited import Config, config_text, identity, parse_config
-from kugetsu.workspace.wording import printable, redacted
+from kugetsu.workspace.wording import printable
 
 SECRETS = st.text(st.sampled_from("abcXYZ0189-_.~!$&*+,;=%:@"), min_size=6).filter(lambda text: text.strip("*"))
 

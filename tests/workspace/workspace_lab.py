@@ -5,9 +5,7 @@ import os
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from kugetsu.config import WorkspaceSettings
 from kugetsu.processes import clean_environment
 from kugetsu.tasks import Task, new_task_id
 from kugetsu.workspace import GitWorkspace, GitWorkspaces
@@ -70,15 +68,12 @@ class Lab:
     def task(self, repo: Path | str, prompt: str = "fix the parser", base: str = "") -> Task:
         return Task(id=new_task_id(), prompt=prompt, repo=str(repo), model="scripted:x", base=base)
 
-    async def create(self, repo: Path | str, base: str = "", **settings: Any) -> GitWorkspace:
-        workspaces = self.workspaces
-        if settings:
-            workspaces = GitWorkspaces(self.home, WorkspaceSettings(**settings), self.environ)
-        return await workspaces.create(self.task(repo, base=base))
+    async def create(self, repo: Path | str, base: str = "") -> GitWorkspace:
+        return await self.workspaces.create(self.task(repo, base=base))
 
     def agent(self, workspace: GitWorkspace, command: str) -> str:
         """Run a shell command in the worktree, with the environment that an agent's commands have."""
-        env = clean_environment(self.environ, extra=workspace.identity)
+        env = clean_environment(self.environ, extra=workspace.environment)
         return self.run(workspace.path, "bash", "-c", f"set -e; {command}", env=env).decode(errors="surrogateescape")
 
     def private(self, workspace: GitWorkspace) -> Path:

@@ -31,7 +31,7 @@ class House:
         self.clock = clock or SystemClock()
         self._environ = environ
         self._models = Models(settings, environ, clock=self.clock)
-        self._workspaces = GitWorkspaces(home, settings.workspace, environ)
+        self._workspaces = GitWorkspaces(home, environ)
         self._toolbox = Toolbox(default_tools(settings.tools))
 
     async def __aenter__(self) -> Self:

@@ -30,8 +30,8 @@ class Workspace(Protocol):
         ...
 
     @property
-    def identity(self) -> dict[str, str]:
-        """Environment variables that give git an author and a committer."""
+    def environment(self) -> dict[str, str]:
+        """Variables that commands in the worktree need: git's author and committer, and where its search ends."""
         ...
 
     async def commit_all(self, message: str) -> bool:
@@ -60,10 +60,14 @@ class Workspace(Protocol):
         """
         ...
 
-    async def close(self, *, keep: bool = False) -> None:
+    async def close(self, *, keep: bool = False, residue: bool = False) -> None:
         """Remove the worktree if all its work is delivered; keep it when anything is not, or when told to.
 
         May be called twice. Raises nothing that matters: what could not be removed stays.
+
+        Args:
+            keep: keep it in any case.
+            residue: what the worktree holds uncommitted is of no value, for it came after everything was delivered.
         """
         ...
 

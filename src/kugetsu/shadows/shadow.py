@@ -17,7 +17,7 @@ from kugetsu.protocols import Clock, Runtime, Seat, TaskLog, TaskStore, Workspac
 from kugetsu.shadows.check import not_run, run_check
 from kugetsu.shadows.delivery import Delivery, deliver
 from kugetsu.shadows.listener import listening
-from kugetsu.tasks import CheckResult, Outcome, Task, TaskReport, TaskState
+from kugetsu.tasks import CheckResult, Outcome, Task, TaskReport, TaskState, redacted
 
 T = TypeVar("T")
 
@@ -156,7 +156,7 @@ class Shadow:
         self._environment = clean_environment(
             self._parts.environment,
             allow=self._parts.allow,
-            extra={**workspace.identity, TASK_MARKER: self.task.id, "TMPDIR": str(tmp)},
+            extra={**workspace.environment, TASK_MARKER: self.task.id, "TMPDIR": str(tmp)},
         )
         log = self._open_log()
         self.feed.publish(
@@ -184,7 +184,7 @@ class Shadow:
             self._publish(
                 TaskStarted(
                     prompt=self.task.prompt,
-                    repo=self.task.repo,
+                    repo=redacted(self.task.repo),
                     model=self.task.model,
                     runtime=self._parts.runtime.name,
                 )
@@ -235,7 +235,9 @@ class Shadow:
         report = self._report(_state(outcome), outcome, delivery, check)
         self._publish(TaskFinished(state=report.state, outcome=outcome, summary=report.summary))
         if self._workspace:
-            await self._workspace.close(keep=self._parts.keep_workspace or not delivery.complete)
+            # Everything was delivered before the check, so whatever the check left behind may go.
+            keep = self._parts.keep_workspace or not delivery.complete
+            await self._workspace.close(keep=keep, residue=True)
         log.save(report)
         return report
 
@@ -258,7 +260,7 @@ class Shadow:
             summary=tally.last_text.strip(),
             prompt=self.task.prompt,
             model=self.task.model,
-            repo=self.task.repo,
+            repo=redacted(self.task.repo),
             base=workspace.base if workspace else "",
             branch=workspace.branch if workspace else "",
             check=check,

@@ -1,6 +1,7 @@
 """Tasks: what was asked for, how it ended, what was computed about it. Pure rules and data."""
 
 from kugetsu.tasks.names import BRANCH_PREFIX, branch_name, new_task_id, slug
+from kugetsu.tasks.redaction import redacted
 from kugetsu.tasks.task import (
     Changes,
     CheckResult,
@@ -26,5 +27,6 @@ __all__ = [
     "TaskState",
     "branch_name",
     "new_task_id",
+    "redacted",
     "slug",
 ]

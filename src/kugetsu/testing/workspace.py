@@ -14,7 +14,7 @@ class DirectoryWorkspace:
     def __init__(self, path: Path, branch: str) -> None:
         self.path = path
         self.branch = branch
-        self.identity: dict[str, str] = {}
+        self.environment: dict[str, str] = {}
 
     async def commit_all(self, message: str) -> bool:  # noqa: ARG002 - nothing is ever committed
         """Nothing to commit."""
@@ -27,7 +27,7 @@ class DirectoryWorkspace:
     async def deliver(self) -> None:
         """Nowhere to deliver to."""
 
-    async def close(self, *, keep: bool = False) -> None:
+    async def close(self, *, keep: bool = False, residue: bool = False) -> None:
         """The directory stays: whoever made its parent removes it."""
 
 

@@ -7,8 +7,7 @@ source. So whatever an agent does with git (stash, config, branches, hooks, clea
 
 from kugetsu.workspace.diff import branch_diff
 from kugetsu.workspace.version import MINIMUM_GIT, git_version
-from kugetsu.workspace.wording import redacted
 from kugetsu.workspace.workspace import GitWorkspace
 from kugetsu.workspace.workspaces import GitWorkspaces
 
-__all__ = ["MINIMUM_GIT", "GitWorkspace", "GitWorkspaces", "branch_diff", "git_version", "redacted"]
+__all__ = ["MINIMUM_GIT", "GitWorkspace", "GitWorkspaces", "branch_diff", "git_version"]

@@ -10,7 +10,8 @@ from urllib.parse import urlsplit, urlunsplit
 import msgspec
 
 from kugetsu.errors import RepositoryError
-from kugetsu.workspace.wording import printable, redacted
+from kugetsu.tasks import redacted
+from kugetsu.workspace.wording import printable
 
 _SCHEMES: Final = frozenset({"file", "git", "http", "https", "ssh"})
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")

@@ -7,7 +7,8 @@ from typing import Final
 import msgspec
 
 from kugetsu.errors import KugetsuError, RepositoryError, WorkspaceError
-from kugetsu.workspace.wording import printable, redacted
+from kugetsu.tasks import redacted
+from kugetsu.workspace.wording import printable
 
 
 class _Cause(msgspec.Struct, frozen=True):

@@ -20,6 +20,19 @@ from kugetsu.workspace.base import Base
 from kugetsu.workspace.failures import refused_by_machine
 from kugetsu.workspace.wording import printable
 
+_NEVER_COMMITTED: Final = b"""
+# Of Kugetsu: what tools leave behind, and no repository wants.
+__pycache__/
+*.py[co]
+.pytest_cache/
+.mypy_cache/
+.ruff_cache/
+.hypothesis/
+.DS_Store
+.kugetsu-*.tmp
+"""
+"""Added to the private repository's `info/exclude`; files that are tracked already are not concerned."""
+
 _TAKEN_OVER: Final = ("shallow", "info/attributes", "info/exclude")
 
 
@@ -114,6 +127,8 @@ def fill(private: Private, common: Path, base: Base, tags: bytes, config: bytes)
         (repository / "info").mkdir(exist_ok=True)
         for name in _TAKEN_OVER:
             _copy(common / name, repository / name)
+        with (repository / "info" / "exclude").open("ab") as file:
+            file.write(_NEVER_COMMITTED)
         with (repository / "config").open("ab") as file:
             file.write(config)
         (repository / "packed-refs").write_bytes(_packed(_names(private.branch, base), base.commit, tags))

@@ -32,7 +32,6 @@ class GitWorkspace:
         git: git, with the environment of agents.
         identity: who commits.
         notes: what is known already of what this workspace does not do.
-        keep: never remove it.
     """
 
     def __init__(
@@ -44,7 +43,6 @@ class GitWorkspace:
         identity: dict[str, str],
         *,
         notes: tuple[str, ...] = (),
-        keep: bool = False,
     ) -> None:
         self._private = private
         self._source = source
@@ -52,7 +50,6 @@ class GitWorkspace:
         self._git = git.at(private.repository, environment(private))
         self._identity = identity
         self._notes = dict.fromkeys(notes)
-        self._keep = keep
         self._delivered = base
 
     @property
@@ -76,9 +73,12 @@ class GitWorkspace:
         return tuple(self._notes)
 
     @property
-    def identity(self) -> dict[str, str]:
-        """Environment variables that give git an author and a committer."""
-        return dict(self._identity)
+    def environment(self) -> dict[str, str]:
+        """Variables that commands in the worktree need: git's author and committer, and where its search ends.
+
+        Without the end an agent that deletes the worktree's `.git` would find itself in a repository around it.
+        """
+        return {**self._identity, "GIT_CEILING_DIRECTORIES": str(self._private.worktree.parent)}
 
     async def commit_all(self, message: str) -> bool:
         """Commit everything that is uncommitted, untracked files included; False when there was nothing.
@@ -124,15 +124,12 @@ class GitWorkspace:
                     f" they are kept in {printable(self._private.repository)}."
                 )
 
-    async def close(self, *, keep: bool = False) -> None:
-        """Remove the worktree if all its work is delivered; keep it when anything is not, or when told to.
-
-        May be called twice. Raises nothing that matters: what could not be removed stays.
-        """
-        if keep or self._keep or not self._private.exists:
+    async def close(self, *, keep: bool = False, residue: bool = False) -> None:
+        """Remove the worktree if all its work is delivered; see `protocols.Workspace`."""
+        if keep or not self._private.exists:
             return
         with contextlib.suppress(WorkspaceError):  # what cannot be examined is kept
-            if await self._safe_to_remove():
+            if await self._safe_to_remove(residue=residue):
                 await finish(self._remove())
 
     async def _remove(self) -> None:
@@ -149,12 +146,15 @@ class GitWorkspace:
             self._note(f"The worktree {printable(self.path)} was removed; only what was committed is left.")
         return await read_state(self._private, self._git, self._base)
 
-    async def _safe_to_remove(self) -> bool:
+    async def _safe_to_remove(self, *, residue: bool) -> bool:
         with _workspace_errors():
             state = await self._state()
-            _, uncommitted, inner = await self._examine(state)
-            if uncommitted or inner or state.tip != self._delivered:
+            if state.tip != self._delivered:
                 return False
+            if not residue:
+                _, uncommitted, inner = await self._examine(state)
+                if uncommitted or inner:
+                    return False
             return await removable(self._private, self._git)
 
     async def _examine(self, state: State) -> tuple[Difference, bool, bool]:

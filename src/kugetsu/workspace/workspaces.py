@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from kugetsu.config import WorkspaceSettings
 from kugetsu.errors import RepositoryError
 from kugetsu.tasks import Task, branch_name
 from kugetsu.workspace.address import RemoteUrl, parse_address
@@ -32,18 +31,11 @@ class GitWorkspaces:
 
     Args:
         home: directory of all of Kugetsu's state; `repos`, `worktrees` and `mirrors` are made in it.
-        settings: what becomes of worktrees.
         environ: the user's environment.
     """
 
-    def __init__(
-        self,
-        home: Path,
-        settings: WorkspaceSettings = WorkspaceSettings(),  # noqa: B008 - frozen
-        environ: Mapping[str, str] = os.environ,
-    ) -> None:
+    def __init__(self, home: Path, environ: Mapping[str, str] = os.environ) -> None:
         self._home = home.absolute()
-        self._settings = settings
         self._environ = environ
         self._room = asyncio.Semaphore(_AT_ONCE)
         self._git_is_good = False
@@ -91,5 +83,4 @@ class GitWorkspaces:
             Git(private.repository, agent_environment(self._environ), str(private.repository)),
             making.identity,
             notes=tuple(making.notes),
-            keep=self._settings.keep,
         )

@@ -170,12 +170,6 @@ class TestDetails:
     def test_for_a_remote_repository_no_local_command_is_invented(self, report: MakeReport, repo: str) -> None:
         assert ways_to_get(report(repo=repo)) == ["kugetsu diff k3f9abcdef"]
 
-    @pytest.mark.parametrize("user", ["me:secret", "secret", "secret:x-oauth-basic", ":secret"])
-    def test_no_password_in_an_address_is_shown(self, report: MakeReport, user: str) -> None:
-        lines = printed(lambda out: print_details(report(repo=f"https://{user}@example.org/a.git"), out))
-        assert "repository  https://***@example.org/a.git" in lines
-        assert "secret" not in "".join(lines)
-
     @pytest.mark.parametrize("repo", ["/srv/a:b", "./a:b", "a/b:c", "/srv/$(reboot)"])
     def test_a_path_is_quoted_for_the_shell(self, report: MakeReport, repo: str) -> None:
         ways = ways_to_get(report(repo=repo))

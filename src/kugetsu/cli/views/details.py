@@ -24,7 +24,6 @@ _LEAST: Final = 20
 _ADDRESS: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|[^\s/:@]+@[^\s/@]+:")
 """The beginning of a URL or of `user@host:path`, which no local command can enter."""
 
-_CREDENTIALS: Final = re.compile(r"(?<=://)[^/@\s]*:[^/@\s]*@|(?<=https://)[^/@\s]*@")
 
 _SHA: Final = 10
 _MOST_COMMITS: Final = 20
@@ -73,7 +72,7 @@ def _fields(report: TaskReport) -> Iterator[tuple[str, str, str]]:
         yield "outcome", f"{report.outcome.kind}: {report.outcome.message}", STATE_STYLES[report.state]
     if report.summary:
         yield "summary", report.summary, ""
-    yield "repository", _CREDENTIALS.sub("***@", report.repo), ""
+    yield "repository", report.repo, ""
     if report.branch:
         yield "branch", report.branch, "bold"
         yield "base", report.base, ""
