@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from kugetsu.concurrency import finish, first_error
 from kugetsu.errors import KugetsuError, RepositoryError
-from kugetsu.workspace.concurrency import finish, first_error
 from workspace.workspace_lab import Lab, fingerprint
 
 

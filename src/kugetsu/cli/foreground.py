@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from kugetsu.cli.exits import Exit
 from kugetsu.cli.views import View
-from kugetsu.errors import KugetsuError
+from kugetsu.concurrency import first_error
 from kugetsu.processes import kill_marked
 from kugetsu.shadows import TASK_MARKER, Shadow
 from kugetsu.tasks import TaskReport
@@ -25,14 +25,11 @@ async def run_in_foreground(shadows: Sequence[Shadow], view: View) -> list[TaskR
     Raises:
         UsageError: a task could not be started.
     """
-    try:
-        with _cancelled_by_signals(shadows):
-            for shadow in shadows:
-                shadow.feed.attach(view.take)
-            async with asyncio.TaskGroup() as group:
-                runs = [group.create_task(shadow.run()) for shadow in shadows]
-    except* KugetsuError as errors:
-        raise _first(errors) from None
+    for shadow in shadows:
+        shadow.feed.attach(view.take)
+    with _cancelled_by_signals(shadows), first_error():
+        async with asyncio.TaskGroup() as group:
+            runs = [group.create_task(shadow.run()) for shadow in shadows]
     return [run.result() for run in runs]
 
 
@@ -63,10 +60,3 @@ def _end_at_once(shadows: Sequence[Shadow]) -> None:
         kill_marked(TASK_MARKER, shadow.task.id)
     sys.stderr.write("kugetsu: stopped at once; unfinished work stays in the worktree\n")
     os._exit(Exit.CANCELLED)
-
-
-def _first(group: BaseExceptionGroup[KugetsuError]) -> KugetsuError:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error if isinstance(error, KugetsuError) else KugetsuError(str(error))

@@ -17,6 +17,7 @@ from typing import Final
 
 import msgspec
 
+from kugetsu.concurrency import finish
 from kugetsu.processes.tree import descendants, living, marked, signal_all
 
 CALL_MARKER: Final = "KUGETSU_CALL"
@@ -61,22 +62,26 @@ class Command:
 
     async def end(self) -> None:
         """End the whole tree: its group, its descendants, and everything that carries its marker. Never raises."""
-        tree = descendants(self.pid)
+        tree = await asyncio.to_thread(descendants, self.pid)
         self._signal_group(signal.SIGTERM)
         signal_all(tree, signal.SIGTERM)
+        await self._wait_a_moment()
+        # The leader is not reaped yet, so its id, and with it the group's, still belongs to this command.
+        self._signal_group(signal.SIGKILL)
+        tree |= await asyncio.to_thread(descendants, self.pid)
+        await _kill(lambda: living(tree) | marked(CALL_MARKER, self._marker))
+        await self._wait_a_moment()
+
+    def close(self) -> None:
+        """Reap the process and release its descriptor. One that not even SIGKILL ends (stuck in a device) is left."""
+        self._process.poll()
+        os.close(self._pidfd)
+
+    async def _wait_a_moment(self) -> None:
         if not self._exited:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(GRACE_SECONDS):
                     await self._readable()
-        # The leader is not reaped yet, so its id, and with it the group's, still belongs to this command.
-        self._signal_group(signal.SIGKILL)
-        tree |= descendants(self.pid)
-        await _kill(lambda: living(tree) | marked(CALL_MARKER, self._marker))
-
-    def close(self) -> None:
-        """Reap the process, which has ended or been killed, and release its descriptor."""
-        self._process.wait()
-        os.close(self._pidfd)
 
     async def _readable(self) -> None:
         loop = asyncio.get_running_loop()
@@ -106,7 +111,7 @@ async def end_marked(name: str, value: str) -> None:
 async def _kill(find: Callable[[], set[int]]) -> None:
     """Kill what is found until nothing is; children born in between are found in the next round."""
     for round_ in range(_MOST_ROUNDS):
-        found = find()
+        found = await asyncio.to_thread(find)
         if not found:
             return
         signal_all(found, signal.SIGKILL)
@@ -146,7 +151,7 @@ async def start_command(
         if await command.wait(0) is None:
             await command.end()
     except BaseException:
-        await asyncio.shield(command.end())
+        await finish(command.end())
         raise
     finally:
         command.close()

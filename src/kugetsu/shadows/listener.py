@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from kugetsu.agent import OnEvent
+from kugetsu.concurrency import first_error
 from kugetsu.events import Feed, Noted, Subscription
 
 PATIENCE_SECONDS: Final = 5.0
@@ -18,7 +19,7 @@ async def listening(feed: Feed, on_event: OnEvent | None) -> AsyncIterator[None]
     if on_event is None:
         yield
         return
-    try:
+    with first_error():
         async with asyncio.TaskGroup() as group:
             listener = group.create_task(_listen(feed, feed.subscribe(), on_event))
             try:
@@ -26,9 +27,6 @@ async def listening(feed: Feed, on_event: OnEvent | None) -> AsyncIterator[None]
             finally:
                 await asyncio.wait({listener}, timeout=PATIENCE_SECONDS)
                 listener.cancel()
-    except BaseExceptionGroup as group_error:
-        # The listener raises nothing, so this is the one error of the block itself.
-        raise group_error.exceptions[0] from None
 
 
 async def _listen(feed: Feed, events: Subscription, on_event: OnEvent) -> None:

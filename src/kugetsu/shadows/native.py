@@ -14,6 +14,7 @@ from kugetsu.agent import (
     load_skills,
     system_prompt,
 )
+from kugetsu.concurrency import first_error
 from kugetsu.errors import KugetsuError, LimitReachedError, ModelError
 from kugetsu.events import Event, Noted
 from kugetsu.protocols import Clock, FileLocks, Model, Seat, Tally, ToolContext
@@ -64,12 +65,13 @@ class NativeRuntime:
         watchdog = Watchdog(seat.task.limits, self._clock)
         agent = self._agent = self._make_agent(seat, watchdog)
         try:
-            async with asyncio.TaskGroup() as group:
-                watching = group.create_task(watchdog.watch())
-                outcome = await _outcome_of(agent, seat)
-                watching.cancel()
-        except* LimitReachedError as reached:
-            outcome = _limit_outcome(reached)
+            with first_error():
+                async with asyncio.TaskGroup() as group:
+                    watching = group.create_task(watchdog.watch())
+                    outcome = await _outcome_of(agent, seat)
+                    watching.cancel()
+        except LimitReachedError as reached:
+            outcome = Outcome(reached.kind, str(reached))
         return outcome
 
     def _make_agent(self, seat: Seat, watchdog: Watchdog) -> Agent:
@@ -121,10 +123,3 @@ async def _outcome_of(agent: Agent, seat: Seat) -> Outcome:
         return Outcome("internal", f"{type(error).__name__}: {error}")
     turns = agent.tally.turns
     return Outcome("completed", f"the agent finished after {turns} turn{'s' if turns != 1 else ''}")
-
-
-def _limit_outcome(group: BaseExceptionGroup[LimitReachedError]) -> Outcome:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return Outcome(error.kind, str(error)) if isinstance(error, LimitReachedError) else Outcome("internal", str(error))

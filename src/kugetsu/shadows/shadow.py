@@ -10,13 +10,15 @@ from typing import Final, TypeVar
 import msgspec
 
 from kugetsu.agent import Hooks
-from kugetsu.errors import RepositoryError, UsageError, WorkspaceError
-from kugetsu.events import CheckFinished, CheckStarted, Event, Feed, Noted, TaskFinished, TaskStarted, WorkspaceReady
+from kugetsu.concurrency import finish
+from kugetsu.errors import RecordError, RepositoryError, UsageError, WorkspaceError
+from kugetsu.events import CheckFinished, CheckStarted, Feed, Noted, TaskFinished, TaskStarted, WorkspaceReady
 from kugetsu.processes import clean_environment, end_marked
 from kugetsu.protocols import Clock, Runtime, Seat, TaskLog, TaskStore, Workspace, Workspaces
 from kugetsu.shadows.check import not_run, run_check
 from kugetsu.shadows.delivery import Delivery, deliver
 from kugetsu.shadows.listener import listening
+from kugetsu.shadows.verdict import judge, state_of
 from kugetsu.tasks import CheckResult, Outcome, Task, TaskReport, TaskState, redacted
 
 T = TypeVar("T")
@@ -79,7 +81,7 @@ class Shadow:
 
     def cancel(self, reason: str = "cancelled by the user") -> None:
         """End the task soon; what the agent did is kept on the branch. May be called at any time, and twice."""
-        self._cancelled = self._cancelled or reason
+        self._cancelled = self._cancelled or reason or "cancelled"
         if self._scope is not None:
             self._scope.reschedule(0)
 
@@ -122,7 +124,12 @@ class Shadow:
             return await self._finish(outcome, delivery, check)
         except asyncio.CancelledError:
             # Not `cancel`, but whoever runs this shadow is stopped: keep the work and the record, then obey.
-            await asyncio.shield(self._stop())
+            await finish(self._stop())
+            raise
+        except RecordError:
+            # Whatever is not delivered stays in the worktree; an untouched one goes.
+            if self._workspace:
+                await self._workspace.close()
             raise
 
     async def _cancellable(self, work: Callable[[], Awaitable[T]]) -> T | None:
@@ -181,7 +188,7 @@ class Shadow:
         if self._log is None:
             self._log = self._parts.store.open(self.task)
             self.feed.attach(self._log.record)
-            self._publish(
+            self.feed.publish(
                 TaskStarted(
                     prompt=self.task.prompt,
                     repo=redacted(self.task.repo),
@@ -191,9 +198,6 @@ class Shadow:
             )
             self._log.save(self._report("running", None, Delivery(), None))
         return self._log
-
-    def _publish(self, event: Event) -> None:
-        self.feed.publish(event)
 
     async def _deliver(self) -> Delivery:
         """End what the agent left running, then bring its work to the user."""
@@ -211,7 +215,7 @@ class Shadow:
             return not_run(command, outcome.message)
         if outcome.kind != "completed" and delivery.changes == type(delivery.changes)():
             return not_run(command, "the task failed before anything was changed")
-        self._publish(CheckStarted(command=command))
+        self.feed.publish(CheckStarted(command=command))
         result = await run_check(
             command,
             cwd=workspace.path,
@@ -220,7 +224,7 @@ class Shadow:
             seconds=self.task.check_seconds,
         )
         await end_marked(TASK_MARKER, self.task.id)
-        self._publish(CheckFinished(result=result))
+        self.feed.publish(CheckFinished(result=result))
         return result
 
     async def _finish(self, outcome: Outcome, delivery: Delivery, check: CheckResult | None) -> TaskReport:
@@ -228,12 +232,12 @@ class Shadow:
         if self.task.check and check is None:
             check = not_run(self.task.check, self._cancelled)
             outcome = self._cancel_outcome() if outcome.kind == "completed" else outcome
-        outcome = _judge(outcome, delivery, check)
+        outcome = judge(outcome, delivery, check)
         log = self._open_log()
         for note in (*delivery.notes, *delivery.problems):
-            self._publish(Noted(message=note))
-        report = self._report(_state(outcome), outcome, delivery, check)
-        self._publish(TaskFinished(state=report.state, outcome=outcome, summary=report.summary))
+            self.feed.publish(Noted(message=note))
+        report = self._report(state_of(outcome), outcome, delivery, check)
+        self.feed.publish(TaskFinished(state=report.state, outcome=outcome, summary=report.summary))
         if self._workspace:
             # Everything was delivered before the check, so whatever the check left behind may go.
             keep = self._parts.keep_workspace or not delivery.complete
@@ -281,25 +285,3 @@ def _facts(workspace: Workspace) -> tuple[str, ...]:
         f"You are on the branch {workspace.branch}, which starts at commit {workspace.base[:12]}.",
         *workspace.notes,
     )
-
-
-def _judge(outcome: Outcome, delivery: Delivery, check: CheckResult | None) -> Outcome:
-    """A run is completed only if its work is delivered and its check passes."""
-    if outcome.kind != "completed":
-        return outcome
-    if delivery.problems:
-        return Outcome("workspace", " ".join(delivery.problems))
-    if check and not check.passed:
-        how = "took too long" if check.exit_code is None else f"exited with {check.exit_code}"
-        return Outcome("check_failed", f"the check `{check.command}` {how}")
-    return outcome
-
-
-def _state(outcome: Outcome) -> TaskState:
-    match outcome.kind:
-        case "completed":
-            return "completed"
-        case "cancelled":
-            return "cancelled"
-        case _:
-            return "failed"

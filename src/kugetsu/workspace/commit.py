@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from kugetsu.workspace.concurrency import finish
+from kugetsu.concurrency import finish
 from kugetsu.workspace.git import Git
 from kugetsu.workspace.private import Private
 from kugetsu.workspace.result import Result

@@ -4,8 +4,8 @@ import asyncio
 import shlex
 from typing import Final
 
+from kugetsu.concurrency import finish
 from kugetsu.errors import KugetsuError, WorkspaceError
-from kugetsu.workspace.concurrency import finish
 from kugetsu.workspace.git import Git
 from kugetsu.workspace.private import Private
 from kugetsu.workspace.source import Source

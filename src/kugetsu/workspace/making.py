@@ -5,9 +5,9 @@ import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 
+from kugetsu.concurrency import finish, first_error
 from kugetsu.errors import RepositoryError, WorkspaceError
 from kugetsu.workspace.base import Base, resolve_base
-from kugetsu.workspace.concurrency import finish, first_error
 from kugetsu.workspace.contents import contents_notes
 from kugetsu.workspace.git import Git, agent_environment
 from kugetsu.workspace.inherited import Config, config_text, identity

@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from kugetsu.concurrency import finish, first_error
 from kugetsu.errors import RepositoryError
 from kugetsu.workspace.address import RemoteUrl
 from kugetsu.workspace.base import REMOTE_HEAD
-from kugetsu.workspace.concurrency import finish, first_error
 from kugetsu.workspace.git import ASKING_SECONDS, NETWORK_SECONDS, Git, user_environment
 from kugetsu.workspace.lock import locked
 from kugetsu.workspace.removal import remove_tree

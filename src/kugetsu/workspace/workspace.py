@@ -5,12 +5,12 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from kugetsu.concurrency import finish
 from kugetsu.errors import RepositoryError, WorkspaceError
 from kugetsu.tasks import Changes
 from kugetsu.workspace.changes import Difference, commits_between, difference
 from kugetsu.workspace.closing import other_work, removable
 from kugetsu.workspace.commit import commit_result
-from kugetsu.workspace.concurrency import finish
 from kugetsu.workspace.delivery import deliver
 from kugetsu.workspace.failures import refused_by_machine
 from kugetsu.workspace.git import Git

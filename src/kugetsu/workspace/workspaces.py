@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from kugetsu.concurrency import finish
 from kugetsu.errors import RepositoryError
 from kugetsu.tasks import Task, branch_name
 from kugetsu.workspace.address import RemoteUrl, parse_address
-from kugetsu.workspace.concurrency import finish
 from kugetsu.workspace.failures import refused_by_machine
 from kugetsu.workspace.git import Git, agent_environment
 from kugetsu.workspace.making import Making
