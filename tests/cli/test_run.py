@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kugetsu.processes.tree import marked
+from kugetsu.processes.census import marked
 from support.command_line import CommandLine, tool
 
 FIX: list[dict[str, Any]] = [

@@ -7,7 +7,7 @@ from kugetsu.agent import Hooks
 from kugetsu.errors import ModelError, RepositoryError, UsageError, WorkspaceError
 from kugetsu.events import Event, Noted, TaskFinished
 from kugetsu.messages import AssistantMessage, ToolResult
-from kugetsu.processes.tree import marked
+from kugetsu.processes.census import marked
 from kugetsu.shadows import TASK_MARKER, Shadow
 from kugetsu.tasks import Changes, Limits, Task
 from kugetsu.testing import DirectoryWorkspace, says
@@ -226,8 +226,9 @@ class Stubborn(DirectoryWorkspace):
     async def deliver(self) -> None:
         raise WorkspaceError("the branch is checked out elsewhere")
 
-    async def close(self, *, keep: bool = False, residue: bool = False) -> None:
+    async def close(self, *, keep: bool = False, residue: bool = False) -> bool:
         type(self).kept = keep and residue
+        return not keep
 
 
 async def test_work_that_cannot_be_delivered_fails_the_task_and_stays(shadows: ShadowBench) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from kugetsu.config import ToolSettings
 from kugetsu.processes import end_marked
-from kugetsu.processes.tree import marked
+from kugetsu.processes.census import marked
 from kugetsu.tools.bash import BashArguments
 from tools.toolbench import ToolBench
 

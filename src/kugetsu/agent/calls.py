@@ -11,7 +11,7 @@ from kugetsu.agent.toolbox import Toolbox, decode_arguments
 from kugetsu.errors import ToolError
 from kugetsu.events import EventSink, Noted, ToolFinished, ToolProgress, ToolStarted
 from kugetsu.messages import ToolCall, ToolResult
-from kugetsu.protocols import Clock, ToolContext, ToolKind, ToolOutput
+from kugetsu.protocols import Clock, Tool, ToolContext, ToolKind, ToolOutput
 
 PREVIEW_CHARACTERS = 2_000
 """How much of a result an event shows."""
@@ -99,15 +99,21 @@ class Calls:
             tool = self._toolbox.get(call.name)
             arguments = decode_arguments(tool, call)
             self._publish(ToolStarted(turn=turn, call_id=call.id, name=call.name, arguments=call.arguments))
-            async with asyncio.timeout(self._seconds):
-                output = await tool.run(arguments, self._context_of(call))
+            output = await self._run_tool(tool, arguments, call)
         except ToolError as error:
             output = ToolOutput.of(str(error), is_error=True)
-        except TimeoutError:
-            output = ToolOutput.of(f"Ended: it took longer than {self._seconds:g} seconds.", is_error=True)
         except Exception as error:  # noqa: BLE001 - whatever a tool does, the model gets its result and the run goes on
             output = self._defect(f"the tool {call.name}", error)
         return await self._after(call, output)
+
+    async def _run_tool(self, tool: Tool, arguments: msgspec.Struct, call: ToolCall) -> ToolOutput:
+        try:
+            async with asyncio.timeout(self._seconds) as limit:
+                return await tool.run(arguments, self._context_of(call))
+        except TimeoutError:
+            if limit.expired():
+                raise ToolError(f"Ended: it took longer than {self._seconds:g} seconds.") from None
+            raise
 
     async def _before(self, call: ToolCall) -> ToolCall:
         """Let the hook look at a call; raises ToolError when it must not run."""
@@ -120,7 +126,7 @@ class Calls:
             raise ToolError("Refused: the check that stands before this call failed.") from error
         if isinstance(verdict, Refusal):
             raise ToolError(f"Refused: {verdict.reason}")
-        return msgspec.structs.replace(verdict, id=call.id) if verdict else call
+        return msgspec.structs.replace(call, arguments=verdict.arguments) if verdict else call
 
     async def _after(self, call: ToolCall, output: ToolOutput) -> ToolOutput:
         if self._hooks.after_tool_call is None:

@@ -18,8 +18,8 @@ class Refusal(msgspec.Struct, frozen=True):
 
 
 BeforeToolCall: TypeAlias = Callable[[ToolCall], Awaitable[Refusal | ToolCall | None]]
-"""Sees a call before anything is done. A `Refusal` blocks it, a `ToolCall` runs in its place (the id stays), None lets it
-run. If the hook raises, the call is refused."""
+"""Sees a call before anything is done. A `Refusal` blocks it, a `ToolCall` gives it other arguments (id and tool stay),
+None lets it run. If the hook raises, the call is refused."""
 
 AfterToolCall: TypeAlias = Callable[[ToolCall, ToolOutput], Awaitable[ToolOutput | None]]
 """Sees what a call gave. A `ToolOutput` takes its place, None keeps it. If the hook raises, the model gets an error."""

@@ -4,6 +4,7 @@ Files come from a repository that is not trusted: links that lead out of it are 
 """
 
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +20,9 @@ MAX_BYTES: Final = 65_536
 """The most that is read of one file."""
 
 _MAX_SKILLS: Final = 100
+
+_MAX_FRONT_MATTER: Final = 4_096
+"""Bytes at the beginning of a SKILL.md that are looked at."""
 
 
 class Instructions(msgspec.Struct, frozen=True):
@@ -62,9 +66,9 @@ def _instructions(root: Path, path: Path) -> Instructions | None:
 
 
 def load_skills(root: Path) -> list[Skill]:
-    """Read name and description of every skill of a repository; one without both is left out."""
-    skills = (_skill(root, path) for path in _skill_files(root))
-    return [skill for skill in skills if skill][:_MAX_SKILLS]
+    """Read name and description of a repository's skills, at most 100; one without both is left out."""
+    skills = (_skill(root, path) for path in islice(_skill_files(root), _MAX_SKILLS))
+    return [skill for skill in skills if skill]
 
 
 def _skill_files(root: Path) -> Iterator[Path]:
@@ -74,29 +78,36 @@ def _skill_files(root: Path) -> Iterator[Path]:
 
 def _skill(root: Path, path: Path) -> Skill | None:
     """Read the YAML front matter between two lines of dashes."""
+    _, _, rest = _read(root, path, _MAX_FRONT_MATTER).partition("---\n")
+    front, closed, _ = rest.partition("\n---")
+    fields = _yaml(front) if closed else None
+    match fields:
+        case {"name": str(name), "description": str(description)} if name.strip() and description.strip():
+            return Skill(_line(name), _line(description), str(path.relative_to(root)))
+        case _:
+            return None
+
+
+def _yaml(text: str) -> object:
+    """Parse YAML that nobody vouches for; None when it is none, in whatever way the parser says so."""
     import yaml  # noqa: PLC0415 - only where a repository has skills
 
-    _, _, rest = _read(root, path).partition("---\n")
-    front, closed, _ = rest.partition("\n---")
     try:
-        fields = yaml.safe_load(front) if closed else None
-    except yaml.YAMLError:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError):
         return None
-    if not isinstance(fields, dict) or not (fields.get("name") and fields.get("description")):
-        return None
-    return Skill(_line(fields["name"]), _line(fields["description"]), str(path.relative_to(root)))
 
 
-def _line(value: object) -> str:
-    return " ".join(str(value).split())[:1024]
+def _line(value: str) -> str:
+    return " ".join(value.split())[:1024]
 
 
-def _read(root: Path, path: Path) -> str:
+def _read(root: Path, path: Path, most: int = MAX_BYTES) -> str:
     """Read the beginning of a file that lies inside the root; empty when there is none."""
     try:
         if not path.is_file() or not path.resolve().is_relative_to(root.resolve()):
             return ""
         with path.open("rb") as file:
-            return file.read(MAX_BYTES).decode("utf-8", "replace").strip()
+            return file.read(most).decode("utf-8", "replace").strip()
     except OSError:
         return ""

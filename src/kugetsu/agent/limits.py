@@ -15,9 +15,8 @@ def check_budget(limits: Limits, tally: Tally) -> None:
         raise LimitReachedError("turn_limit", f"stopped after {tally.turns} turns (limits.turns = {limits.turns})")
     if limits.tokens and tally.usage.tokens >= limits.tokens:
         raise LimitReachedError("token_limit", f"used {tally.usage.tokens} tokens (limits.tokens = {limits.tokens})")
-    spent = tally.usage.cost_usd
-    if limits.usd and spent is not None and spent >= limits.usd:
-        raise LimitReachedError("money_limit", f"spent ${spent:.4f} (limits.usd = {limits.usd:g})")
+    if limits.usd and tally.spent_usd >= limits.usd:
+        raise LimitReachedError("money_limit", f"spent ${tally.spent_usd:.4f} (limits.usd = {limits.usd:g})")
 
 
 class Watchdog:

@@ -33,11 +33,11 @@ def system_prompt(
         facts: sentences about the workspace.
         instructions: the repository's own, from the root down.
         skills: what the agent may read when it needs it.
-        extra: the user's own instructions.
+        extra: instructions from the settings, the user's own and the repository's.
     """
     parts = [BASE, _section("Tools", "\n".join(map(_tool, tools)))]
     parts.append(_section("Workspace", "\n".join(f"- {fact}" for fact in facts)))
-    parts.append(_section("Instructions of the user", extra.strip()))
+    parts.append(_section("Instructions from the settings", extra.strip()))
     parts += [_section(f"Instructions of the repository ({item.path})", item.text) for item in instructions]
     parts.append(_section("Skills (read the file before you do what it describes)", "\n".join(map(_skill, skills))))
     return "\n\n".join(filter(None, parts))

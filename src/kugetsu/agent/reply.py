@@ -36,12 +36,19 @@ class Replies:
             except ModelError as error:
                 delay = self._policy.delay(error, attempt)
                 if delay is None:
-                    raise
+                    raise self._final(error) from None
                 self._publish(
                     ModelRetried(turn=turn, failure=error.kind, message=str(error), attempt=attempt, delay=delay)
                 )
                 await self._clock.sleep(delay)
                 attempt += 1
+
+    def _final(self, error: ModelError) -> ModelError:
+        """The error that ends the run; it says when the provider asked for a longer wait than is waited for."""
+        if error.retry_after is None or error.retry_after <= self._policy.cap_seconds:
+            return error
+        fix = f"it asked to wait {error.retry_after:.0f} s; up to retry.cap_seconds = {self._policy.cap_seconds:g} is waited"
+        return ModelError(error.kind, error.message, fix=fix, retry_after=error.retry_after, status=error.status)
 
     async def _stream(self, request: ModelRequest, turn: int, keep: Keep) -> AssistantMessage:
         builder = ReplyBuilder(self._model.name)

@@ -46,10 +46,12 @@ class Shadow(BareShadow):
         environ: Mapping[str, str] | None = None,
     ) -> None:
         environ = os.environ if environ is None else environ
+        notices: tuple[str, ...] = ()
         if settings is None:
-            settings = load_settings(environ=environ, repo=Path(repo)).settings
+            loaded = load_settings(environ=environ, repo=Path(repo))
+            settings, notices = loaded.settings, loaded.notices
         self._house = House(settings, state_home(environ), environ)
-        task = self._house.task(str(repo), model=model, base=base, check=check)
+        task = self._house.task(str(repo), model=model, base=base, check=check, notices=notices)
         super().__init__(task, self._house.parts(task, hooks or Hooks()))
 
     async def __aenter__(self) -> Self:

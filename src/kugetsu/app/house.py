@@ -7,6 +7,7 @@ from typing import Self
 
 from kugetsu.agent import Hooks, RetryPolicy, Toolbox
 from kugetsu.config import Settings, prepare_home
+from kugetsu.errors import ConfigError
 from kugetsu.models import Models
 from kugetsu.protocols import Clock, SystemClock
 from kugetsu.shadows import NativeRuntime, Parts, Shadow
@@ -52,7 +53,16 @@ class House:
         """Close the models' connections. May be called twice."""
         await self._models.close()
 
-    def task(self, repo: str, prompt: str = "", *, model: str = "", base: str = "", check: str | None = None) -> Task:
+    def task(
+        self,
+        repo: str,
+        prompt: str = "",
+        *,
+        model: str = "",
+        base: str = "",
+        check: str | None = None,
+        notices: tuple[str, ...] = (),
+    ) -> Task:
         """Make a task; what is not said comes from the settings.
 
         Args:
@@ -61,6 +71,7 @@ class House:
             model: `provider/model` or `scripted:FILE`; empty for the settings' own.
             base: branch, tag or commit; empty for the branch that is checked out.
             check: shell command; None for the settings' own, empty for none.
+            notices: what the user should know of how the task was set up.
         """
         return Task(
             id=new_task_id(),
@@ -72,6 +83,7 @@ class House:
             check_seconds=self.settings.check_seconds,
             limits=self.settings.limits,
             created_at=self.clock.now(),
+            notices=notices,
         )
 
     def shadow(self, task: Task, hooks: Hooks | None = None) -> Shadow:
@@ -88,6 +100,10 @@ class House:
         Raises:
             ConfigError: as for `shadow`.
         """
+        if not task.model:
+            raise ConfigError(
+                "no model is named", fix="use --model provider/model, or set `model` in your kugetsu.toml"
+            )
         settings = self.settings
         runtime = NativeRuntime(
             self._models.open(task.model),

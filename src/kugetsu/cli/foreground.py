@@ -58,5 +58,6 @@ def _end_at_once(shadows: Sequence[Shadow]) -> None:
     """Leave without cleaning up, but leave no process behind."""
     for shadow in shadows:
         kill_marked(TASK_MARKER, shadow.task.id)
-    sys.stderr.write("kugetsu: stopped at once; unfinished work stays in the worktree\n")
+        shadow.abandon()
+    sys.stderr.write("kugetsu: stopped at once; `kugetsu show ID` says where unfinished work is\n")
     os._exit(Exit.CANCELLED)

@@ -1,6 +1,7 @@
 """The entry point: finds the command, and turns errors into messages and exit codes."""
 
 import importlib
+import os
 import sys
 from typing import Final
 
@@ -60,25 +61,56 @@ def commands() -> None:
 
 def main() -> None:
     """Run the command line and exit."""
-    sys.exit(run_command_line(sys.argv[1:]))
+    _open_missing_streams()
+    code = run_command_line(sys.argv[1:])
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        code = _unwritable(error) or code
+    sys.exit(code)
 
 
 def run_command_line(arguments: list[str]) -> int:
     """Run one command; returns its exit code."""
     try:
-        result = commands.main(arguments, prog_name="kugetsu", standalone_mode=False)
-    except click.exceptions.Abort:
+        with commands.make_context("kugetsu", arguments) as context:
+            result = commands.invoke(context)
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        click.echo("kugetsu: cancelled", err=True)
         return Exit.CANCELLED
     except click.ClickException as error:
         error.show()
         return Exit.USAGE
     except KugetsuError as error:
-        click.echo(f"kugetsu: {error.message}", err=True)
-        if error.fix:
-            click.echo(f"  -> {error.fix}", err=True)
+        _show(error)
         return Exit.USAGE if isinstance(error, UsageError) else Exit.FAILED
-    except BrokenPipeError:
-        # Whoever read our output has gone (`kugetsu list | head`): nothing more to say, and nowhere to say it.
-        sys.stdout = None  # or the interpreter's last flush would complain
-        return Exit.COMPLETED
+    except OSError as error:
+        return _unwritable(error) or Exit.COMPLETED
     return result if isinstance(result, int) else Exit.COMPLETED
+
+
+def _show(error: KugetsuError) -> None:
+    click.echo(f"kugetsu: {error.message}", err=True)
+    if error.fix:
+        click.echo(f"  -> {error.fix}", err=True)
+
+
+def _unwritable(error: OSError) -> Exit | None:
+    """Say that the machine refused something, unless it is only that nobody reads our output any more."""
+    # Whatever is still in the buffer has nowhere to go; the interpreter must not try again at its end.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if isinstance(error, BrokenPipeError):
+        return None
+    where = f" ({error.filename})" if error.filename else ""
+    click.echo(f"kugetsu: {error.strerror}{where}", err=True)
+    return Exit.FAILED
+
+
+def _open_missing_streams() -> None:
+    """A stream that was closed before we started (`>&-`) swallows what is written to it."""
+    for name, number in (("stdin", 0), ("stdout", 1), ("stderr", 2)):
+        if getattr(sys, name) is None:
+            mode = "r" if number == 0 else "w"
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - open until the end

@@ -1,7 +1,7 @@
 """Settings: what they are, where they come from, and the providers that need none."""
 
 from kugetsu.config.loading import Loaded, describe, load_settings
-from kugetsu.config.paths import CONFIG_NAME, prepare_home, state_home, user_config_file
+from kugetsu.config.paths import CONFIG_NAME, prepare_home, repository_top, state_home, user_config_file
 from kugetsu.config.presets import PRESETS
 from kugetsu.config.settings import (
     ModelSettings,
@@ -29,6 +29,7 @@ __all__ = [
     "describe",
     "load_settings",
     "prepare_home",
+    "repository_top",
     "state_home",
     "user_config_file",
 ]

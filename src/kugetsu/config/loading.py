@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from kugetsu.config.fields import Field, dotted, is_secret, values
 from kugetsu.config.layers import Layer, Stack, file_layer
-from kugetsu.config.paths import CONFIG_NAME, user_config_file
+from kugetsu.config.paths import CONFIG_NAME, repository_top, user_config_file
 from kugetsu.config.repository import restrict
 from kugetsu.config.settings import Settings
 from kugetsu.config.variables import variable_layer
@@ -48,7 +48,7 @@ def load_settings(
 
     Args:
         environ: all variables.
-        repo: top directory of the repository whose own `kugetsu.toml` counts, within what a repository may set.
+        repo: a directory of the repository whose own `kugetsu.toml` counts, within what a repository may set.
         config_file: the user's settings file; None for the one that `KUGETSU_CONFIG` names, or `user_config_file`.
         flags: what the command line says, by field: `{"model": ..., "limits": {"turns": ...}}` or `{"limits.turns": ...}`.
             None stands for a flag that was not given.
@@ -61,7 +61,7 @@ def load_settings(
     notices: list[str] = []
     user_file = _add_users_file(stack, environ, config_file, notices)
     if repo is not None:
-        _add_repository(stack, repo / CONFIG_NAME, user_file, notices)
+        _add_repository(stack, repository_top(repo.absolute()) / CONFIG_NAME, user_file, notices)
     layer, strange = variable_layer(environ, stack.settings.providers)
     notices += strange
     stack.add(layer)

@@ -1,5 +1,6 @@
 """Where things are: the user's settings file, and the directory of everything that is kept."""
 
+import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,6 +26,11 @@ def state_home(environ: Mapping[str, str]) -> Path:
     from platformdirs import user_state_path  # noqa: PLC0415 - needed only when no variable says it
 
     return user_state_path("kugetsu").resolve()
+
+
+def repository_top(directory: Path) -> Path:
+    """The top of the checkout that a directory belongs to: the nearest that holds `.git`; itself when there is none."""
+    return next((each for each in (directory, *directory.parents) if os.path.lexists(each / ".git")), directory)
 
 
 def prepare_home(home: Path) -> Path:

@@ -61,7 +61,9 @@ class Feed:
         self.closed = False
 
     def publish(self, event: Event) -> None:
-        """Stamp an event and pass it on; never blocks and never raises what a sink raises."""
+        """Stamp an event and pass it on; never blocks. Once the feed is closed, nothing is passed on any more."""
+        if self.closed:
+            return
         self._seq += 1
         stamped = msgspec.structs.replace(event, task=self._task, seq=self._seq, at=self._now())
         for sink in self._sinks:

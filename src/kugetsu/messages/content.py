@@ -76,6 +76,11 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
         )
 
     @property
+    def rounded(self) -> "Usage":
+        """The same, the price to a millionth of a dollar."""
+        return self if self.cost_usd is None else msgspec.structs.replace(self, cost_usd=round(self.cost_usd, 6))
+
+    @property
     def tokens(self) -> int:
         """Input and output together."""
         return self.input + self.output

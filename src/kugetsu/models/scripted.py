@@ -3,8 +3,6 @@
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Final
 
-import msgspec
-
 from kugetsu.errors import ModelError
 from kugetsu.messages import (
     AssistantMessage,
@@ -16,6 +14,7 @@ from kugetsu.messages import (
     ThinkingDelta,
     ToolCallDelta,
     Usage,
+    encode_json,
 )
 from kugetsu.protocols import Clock, ModelInfo, ModelRequest
 from kugetsu.rehearsal import AFTER_THE_LAST, Script, ScriptedCall, ScriptedTurn
@@ -76,7 +75,7 @@ def _deltas(turn: ScriptedTurn, place: int, taken: set[str]) -> Iterator[Delta]:
 
 
 def _arguments(call: ScriptedCall) -> str:
-    return call.arguments if isinstance(call.arguments, str) else msgspec.json.encode(call.arguments).decode()
+    return call.arguments if isinstance(call.arguments, str) else encode_json(call.arguments).decode()
 
 
 def _call_ids(messages: Sequence[Message]) -> set[str]:

@@ -10,6 +10,7 @@ import os
 import secrets
 import signal
 import subprocess
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -18,7 +19,7 @@ from typing import Final
 import msgspec
 
 from kugetsu.concurrency import finish
-from kugetsu.processes.tree import descendants, living, marked, signal_all
+from kugetsu.processes.census import Census, marked, signal_all, take_census
 
 CALL_MARKER: Final = "KUGETSU_CALL"
 """Environment variable that tells the processes of one command from all others."""
@@ -26,6 +27,9 @@ CALL_MARKER: Final = "KUGETSU_CALL"
 GRACE_SECONDS: Final = 1.0
 """Time between the polite signal and the final one."""
 
+
+_SHORTEST_WAIT: Final = 0.001
+"""Seconds that a killed process is given to disappear, at first."""
 
 _MOST_ROUNDS: Final = 20
 """How often a tree is searched for processes that still live, about 1.3 seconds in all."""
@@ -51,25 +55,25 @@ class Command:
         Returns:
             The exit code (negative: ended by that signal), or None when `seconds` passed first. May be called again.
         """
-        if not self._exited:
+        if not self._exited and not self._has_ended():
             try:
                 async with asyncio.timeout(seconds):
                     await self._readable()
             except TimeoutError:
                 return None
-            self._exited = True
+        self._exited = True
         return self._process.wait()
 
     async def end(self) -> None:
         """End the whole tree: its group, its descendants, and everything that carries its marker. Never raises."""
-        tree = await asyncio.to_thread(descendants, self.pid)
         self._signal_group(signal.SIGTERM)
+        tree = (await take_census()).descendants(self.pid)
         signal_all(tree, signal.SIGTERM)
         await self._wait_a_moment()
+        tree |= (await take_census()).descendants(self.pid)
         # The leader is not reaped yet, so its id, and with it the group's, still belongs to this command.
         self._signal_group(signal.SIGKILL)
-        tree |= await asyncio.to_thread(descendants, self.pid)
-        await _kill(lambda: living(tree) | marked(CALL_MARKER, self._marker))
+        await _kill(lambda census: census.living(tree) | census.marked(CALL_MARKER, self._marker))
         await self._wait_a_moment()
 
     def close(self) -> None:
@@ -82,6 +86,10 @@ class Command:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(GRACE_SECONDS):
                     await self._readable()
+
+    def _has_ended(self) -> bool:
+        """Whether the process has ended; it stays to be reaped."""
+        return os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
     async def _readable(self) -> None:
         loop = asyncio.get_running_loop()
@@ -99,23 +107,28 @@ class Command:
 
 
 def kill_marked(name: str, value: str) -> None:
-    """Kill every process whose environment says `name=value`, without waiting. Never raises."""
-    signal_all(marked(name, value), signal.SIGKILL)
+    """Kill every process whose environment says `name=value`, blocking until none is left. Never raises."""
+    for _ in range(_MOST_ROUNDS):
+        found = marked(name, value)
+        if not found:
+            return
+        signal_all(found, signal.SIGKILL)
+        time.sleep(_SHORTEST_WAIT)
 
 
 async def end_marked(name: str, value: str) -> None:
     """Kill every process whose environment says `name=value`, and wait until they are gone. Never raises."""
-    await _kill(lambda: marked(name, value))
+    await _kill(lambda census: census.marked(name, value))
 
 
-async def _kill(find: Callable[[], set[int]]) -> None:
+async def _kill(find: Callable[[Census], set[int]]) -> None:
     """Kill what is found until nothing is; children born in between are found in the next round."""
     for round_ in range(_MOST_ROUNDS):
-        found = await asyncio.to_thread(find)
+        found = find(await take_census())
         if not found:
             return
         signal_all(found, signal.SIGKILL)
-        await asyncio.sleep(min(0.001 * 2**round_, 0.1))
+        await asyncio.sleep(min(_SHORTEST_WAIT * 2**round_, 0.1))
 
 
 @asynccontextmanager
@@ -145,7 +158,12 @@ async def start_command(
         stderr=stderr,
         start_new_session=True,
     )
-    command = Command(process, marker)
+    try:
+        command = Command(process, marker)
+    except OSError:  # no descriptor left
+        process.kill()
+        process.wait()
+        raise
     try:
         yield command
         if await command.wait(0) is None:

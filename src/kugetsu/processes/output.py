@@ -43,9 +43,10 @@ class Output:
         write_end: what the command gets as stdout and stderr.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, whole: bool) -> None:
         self._log: int | None = None
         self._path = directory / f"output-{secrets.token_hex(6)}.log"
+        self._whole = whole
         self._failure = ""
         self.size = self.line_feeds = 0
         self._end = bytearray()
@@ -58,7 +59,7 @@ class Output:
 
     @property
     def overfull(self) -> bool:
-        """Whether the command printed more than is taken of one."""
+        """Whether the command printed more than is kept of one; the rest is read and dropped, but for its end."""
         return self.size > MOST_OUTPUT_BYTES
 
     def handed_over(self) -> None:
@@ -146,39 +147,39 @@ class Output:
         except BlockingIOError:
             return
         self._take(data)
-        if not data or self.overfull:
+        if not data:
             self._stop()
         elif len(data) < _BUSY_BYTES:
             self._stop()
             self._pause = self._loop.call_later(_PAUSE_SECONDS, self._listen)
 
     def _take(self, data: bytes) -> None:
-        if self.overfull:
-            return
         self.size += len(data)
         self.line_feeds += data.count(b"\n")
         self._end += data
         self._news += data
         del self._news[:-_NEWS_BYTES]
         if self._log is not None:
-            self._write(data)
-        elif len(self._end) > WINDOW_BYTES:
+            if not self.overfull:
+                self._write(data)
+        elif self._whole and len(self._end) > WINDOW_BYTES:
             self.keep()
         if len(self._end) > 2 * WINDOW_BYTES:
             del self._end[:-WINDOW_BYTES]
 
 
 @contextmanager
-def open_output(directory: Path) -> Iterator[Output]:
+def open_output(directory: Path, *, whole: bool = True) -> Iterator[Output]:
     """Take the output of a command; its file is deleted when the block is left by an error or a cancel.
 
     Args:
         directory: where the file is made when there is need of one.
+        whole: whether there is need of one when the output gets long; else only its end is kept.
 
     Raises:
         OSError: there are no descriptors left.
     """
-    output = Output(directory)
+    output = Output(directory, whole=whole)
     try:
         yield output
     except BaseException:

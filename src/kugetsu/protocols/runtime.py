@@ -17,6 +17,7 @@ class Seat(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         task: what is to be done.
         root: the worktree.
+        directory: the part of it that the task is about: the root or a directory in it.
         scratch: a private directory outside the worktree.
         environment: the whole environment of commands.
         facts: sentences about the workspace for the system prompt.
@@ -26,6 +27,7 @@ class Seat(msgspec.Struct, frozen=True, kw_only=True):
 
     task: Task
     root: Path
+    directory: Path
     scratch: Path
     environment: dict[str, str]
     facts: tuple[str, ...]
@@ -34,11 +36,17 @@ class Seat(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tally(msgspec.Struct):
-    """What a run has used so far; true at any moment, also when the run is cut."""
+    """What a run has used so far; true at any moment, also when the run is cut.
+
+    Attributes:
+        spent_usd: the money that is known to be spent, also when the price of a part is not.
+        last_text: the model's last words.
+    """
 
     turns: int = 0
     tool_calls: int = 0
     usage: Usage = Usage()
+    spent_usd: float = 0.0
     last_text: str = ""
 
 

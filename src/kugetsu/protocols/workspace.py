@@ -15,6 +15,11 @@ class Workspace(Protocol):
         ...
 
     @property
+    def directory(self) -> Path:
+        """The directory of the worktree that the user named: its top, or the same subdirectory as in the repository."""
+        ...
+
+    @property
     def branch(self) -> str:
         """The branch the work is delivered on."""
         ...
@@ -60,7 +65,7 @@ class Workspace(Protocol):
         """
         ...
 
-    async def close(self, *, keep: bool = False, residue: bool = False) -> None:
+    async def close(self, *, keep: bool = False, residue: bool = False) -> bool:
         """Remove the worktree if all its work is delivered; keep it when anything is not, or when told to.
 
         May be called twice. Raises nothing that matters: what could not be removed stays.
@@ -68,6 +73,9 @@ class Workspace(Protocol):
         Args:
             keep: keep it in any case.
             residue: what the worktree holds uncommitted is of no value, for it came after everything was delivered.
+
+        Returns:
+            Whether it is gone.
         """
         ...
 

@@ -15,7 +15,7 @@ async def run_check(
 ) -> CheckResult:
     """Run the check and say whether it passed. When cancelled, its whole tree is ended."""
     try:
-        with open_output(scratch) as output:
+        with open_output(scratch, whole=False) as output:
             ends = {"stdout": output.write_end, "stderr": output.write_end}
             async with start_command(["bash", "-c", command], cwd=cwd, env=environment, **ends) as process:
                 output.handed_over()
@@ -25,7 +25,7 @@ async def run_check(
     except OSError as error:
         return CheckResult(command, passed=False, exit_code=None, output_tail=f"could not be started: {error}")
     if code is None:
-        tail = f"{tail}\n[ended: it took longer than {seconds:g} seconds]".lstrip()
+        tail = f"{tail}\nended: it took longer than {seconds:g} seconds".lstrip()
     return CheckResult(command, passed=code == 0, exit_code=code, output_tail=tail)
 
 

@@ -23,6 +23,10 @@ class Delivery(msgspec.Struct, frozen=True):
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
+    def noting(self, note: str) -> "Delivery":
+        """The same, with one more note."""
+        return msgspec.structs.replace(self, notes=(*self.notes, note))
+
     @property
     def complete(self) -> bool:
         """Whether nothing of the work is in the worktree alone."""
@@ -47,7 +51,7 @@ async def deliver(workspace: Workspace, task: Task, *, commit_leftovers: bool) -
         delivered = True
     except WorkspaceError as error:
         problems.append(str(error))
-    return Delivery(changes, delivered, tuple(problems), tuple(notes))
+    return Delivery(changes, delivered, tuple(dict.fromkeys(problems)), tuple(notes))
 
 
 def _leftover_message(task: Task) -> str:

@@ -63,7 +63,7 @@ class NativeRuntime:
     async def run(self, seat: Seat) -> Outcome:
         """Work on the task until it ends, fails or hits a limit. See `protocols.Runtime`."""
         watchdog = Watchdog(seat.task.limits, self._clock)
-        agent = self._agent = self._make_agent(seat, watchdog)
+        agent = self._agent = await self._make_agent(seat, watchdog)
         try:
             with first_error():
                 async with asyncio.TaskGroup() as group:
@@ -72,9 +72,12 @@ class NativeRuntime:
                     watching.cancel()
         except LimitReachedError as reached:
             outcome = Outcome(reached.kind, str(reached))
+            if _is_being_cancelled():
+                # Cancelled while the limit was ending the agent: a group with an error of its own forgets that.
+                raise asyncio.CancelledError from reached
         return outcome
 
-    def _make_agent(self, seat: Seat, watchdog: Watchdog) -> Agent:
+    async def _make_agent(self, seat: Seat, watchdog: Watchdog) -> Agent:
         def publish(event: Event) -> None:
             watchdog.touch()
             seat.publish(event)
@@ -82,8 +85,8 @@ class NativeRuntime:
         system = system_prompt(
             tools=self._toolbox.specs,
             facts=seat.facts,
-            instructions=load_instructions(seat.root),
-            skills=load_skills(seat.root),
+            instructions=await asyncio.to_thread(load_instructions, seat.root, seat.directory),
+            skills=await asyncio.to_thread(load_skills, seat.root),
             extra=self._instructions,
         )
         context = ToolContext(
@@ -108,6 +111,11 @@ class NativeRuntime:
             call_seconds=self._call_seconds,
             conversation=seat.task.id,
         )
+
+
+def _is_being_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 async def _outcome_of(agent: Agent, seat: Seat) -> Outcome:

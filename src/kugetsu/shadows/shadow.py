@@ -1,7 +1,8 @@
 """A shadow: one isolated agent with its own context, worktree and budget, from its task to a report."""
 
 import asyncio
-import shutil
+import contextlib
+import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ from kugetsu.errors import RecordError, RepositoryError, UsageError, WorkspaceEr
 from kugetsu.events import CheckFinished, CheckStarted, Feed, Noted, TaskFinished, TaskStarted, WorkspaceReady
 from kugetsu.processes import clean_environment, end_marked
 from kugetsu.protocols import Clock, Runtime, Seat, TaskLog, TaskStore, Workspace, Workspaces
+from kugetsu.removal import remove_tree
 from kugetsu.shadows.check import not_run, run_check
 from kugetsu.shadows.delivery import Delivery, deliver
 from kugetsu.shadows.listener import listening
@@ -82,7 +84,7 @@ class Shadow:
     def cancel(self, reason: str = "cancelled by the user") -> None:
         """End the task soon; what the agent did is kept on the branch. May be called at any time, and twice."""
         self._cancelled = self._cancelled or reason or "cancelled"
-        if self._scope is not None:
+        if self._scope is not None and not self._scope.expired():
             self._scope.reschedule(0)
 
     async def run(self, prompt: str = "") -> TaskReport:
@@ -106,7 +108,15 @@ class Shadow:
                 self.feed.close()
                 if self._log:
                     self._log.close()
-                shutil.rmtree(self._parts.scratch, ignore_errors=True)
+                await finish(remove_tree(self._parts.scratch))
+
+    def abandon(self) -> None:
+        """Write down that the run is over although it is not: for a program that ends at once. Never raises."""
+        if self._log and not self.feed.closed:
+            where = f"; its work is in {self._workspace.path}" if self._workspace else ""
+            outcome = Outcome("interrupted", f"the program ended at once{where}")
+            with contextlib.suppress(RecordError):
+                self._log.save(self._report(state_of(outcome), outcome, Delivery(), None))
 
     def _begin(self, prompt: str) -> None:
         if self._started is not None:
@@ -118,19 +128,32 @@ class Shadow:
 
     async def _do_task(self) -> TaskReport:
         try:
-            outcome = await self._cancellable(self._live) or self._cancel_outcome()
-            delivery = await self._deliver()
-            check = await self._cancellable(lambda: self._check(outcome, delivery))
-            return await self._finish(outcome, delivery, check)
+            outcome, delivery, check = await self._work()
+        except UsageError:
+            raise
         except asyncio.CancelledError:
             # Not `cancel`, but whoever runs this shadow is stopped: keep the work and the record, then obey.
-            await finish(self._stop())
+            with contextlib.suppress(RecordError):
+                await finish(self._break_off(Outcome("interrupted", "the run was stopped from outside")))
             raise
-        except RecordError:
-            # Whatever is not delivered stays in the worktree; an untouched one goes.
-            if self._workspace:
-                await self._workspace.close()
-            raise
+        except Exception as error:  # noqa: BLE001 - a defect ends this task alone, with its name
+            self.feed.publish(Noted(message="".join(traceback.format_exception(error))))
+            return await finish(self._break_off(Outcome("internal", f"{type(error).__name__}: {error}")))
+        return await finish(self._conclude(outcome, delivery, check))
+
+    async def _work(self) -> tuple[Outcome, Delivery, CheckResult | None]:
+        outcome = await self._cancellable(self._live) or self._cancel_outcome()
+        delivery = await finish(self._deliver())
+        check = await self._cancellable(lambda: self._check(outcome, delivery))
+        if self.task.check and check is None:
+            check = not_run(self.task.check, self._cancelled)
+            outcome = self._cancel_outcome() if outcome.kind == "completed" else outcome
+        return outcome, delivery, check
+
+    async def _break_off(self, outcome: Outcome) -> TaskReport:
+        """Keep the work and say why there is no more of it."""
+        check = not_run(self.task.check, outcome.message) if self.task.check else None
+        return await self._conclude(outcome, await self._deliver(), check)
 
     async def _cancellable(self, work: Callable[[], Awaitable[T]]) -> T | None:
         """Do work that `cancel` may end; None when it did."""
@@ -175,6 +198,7 @@ class Shadow:
             Seat(
                 task=self.task,
                 root=workspace.path,
+                directory=workspace.directory,
                 scratch=self._parts.scratch,
                 environment=self._environment,
                 facts=_facts(workspace),
@@ -213,7 +237,7 @@ class Shadow:
             return None
         if workspace is None:
             return not_run(command, outcome.message)
-        if outcome.kind != "completed" and delivery.changes == type(delivery.changes)():
+        if outcome.kind != "completed" and delivery.changes.empty:
             return not_run(command, "the task failed before anything was changed")
         self.feed.publish(CheckStarted(command=command))
         result = await run_check(
@@ -227,30 +251,22 @@ class Shadow:
         self.feed.publish(CheckFinished(result=result))
         return result
 
-    async def _finish(self, outcome: Outcome, delivery: Delivery, check: CheckResult | None) -> TaskReport:
-        """Decide how the task ended, write it down, and remove what is no longer needed."""
-        if self.task.check and check is None:
-            check = not_run(self.task.check, self._cancelled)
-            outcome = self._cancel_outcome() if outcome.kind == "completed" else outcome
+    async def _conclude(self, outcome: Outcome, delivery: Delivery, check: CheckResult | None) -> TaskReport:
+        """Decide how the task ended, remove what is no longer needed, and write it all down."""
         outcome = judge(outcome, delivery, check)
+        if self._workspace:
+            # Everything was delivered before the check, so whatever the check left behind may go.
+            keep = self._parts.keep_workspace or not delivery.complete
+            if not await self._workspace.close(keep=keep, residue=True):
+                delivery = delivery.noting(f"The worktree is kept in {self._workspace.path}.")
         log = self._open_log()
         for note in (*delivery.notes, *delivery.problems):
             self.feed.publish(Noted(message=note))
         report = self._report(state_of(outcome), outcome, delivery, check)
         self.feed.publish(TaskFinished(state=report.state, outcome=outcome, summary=report.summary))
-        if self._workspace:
-            # Everything was delivered before the check, so whatever the check left behind may go.
-            keep = self._parts.keep_workspace or not delivery.complete
-            await self._workspace.close(keep=keep, residue=True)
+        self.feed.close()
         log.save(report)
         return report
-
-    async def _stop(self) -> None:
-        """Keep the work and say that the run was interrupted."""
-        outcome = Outcome("interrupted", "the run was stopped from outside")
-        delivery = await self._deliver()
-        check = not_run(self.task.check, outcome.message) if self.task.check else None
-        await self._finish(outcome, delivery, check)
 
     def _report(
         self, state: TaskState, outcome: Outcome | None, delivery: Delivery, check: CheckResult | None
@@ -270,18 +286,21 @@ class Shadow:
             check=check,
             turns=tally.turns,
             tool_calls=tally.tool_calls,
-            usage=tally.usage,
+            usage=tally.usage.rounded,
             seconds=round(self._parts.clock.monotonic() - (self._started or 0.0), 3),
             session=self._log.journal.location if self._log else "",
-            notes=(workspace.notes if workspace else ()) + delivery.notes + delivery.problems,
+            notes=(*self.task.notices, *(workspace.notes if workspace else ()), *delivery.notes, *delivery.problems),
             created_at=self.task.created_at,
         ).with_changes(delivery.changes)
 
 
 def _facts(workspace: Workspace) -> tuple[str, ...]:
     """What the agent is told about where it works."""
-    return (
+    facts = [
         f"The current directory is {workspace.path}, a git worktree of your own.",
         f"You are on the branch {workspace.branch}, which starts at commit {workspace.base[:12]}.",
         *workspace.notes,
-    )
+    ]
+    if workspace.directory != workspace.path:
+        facts.insert(1, f"The task is about {workspace.directory.relative_to(workspace.path)} in it.")
+    return tuple(facts)

@@ -11,8 +11,8 @@ def judge(outcome: Outcome, delivery: Delivery, check: CheckResult | None) -> Ou
     if delivery.problems:
         return Outcome("workspace", " ".join(delivery.problems))
     if check and not check.passed:
-        how = "took too long" if check.exit_code is None else f"exited with {check.exit_code}"
-        return Outcome("check_failed", f"the check `{check.command}` {how}")
+        how = check.output_tail.rpartition("\n")[2] if check.exit_code is None else f"exited with {check.exit_code}"
+        return Outcome("check_failed", f"the check `{check.command}`: {how}")
     return outcome
 
 

@@ -65,7 +65,7 @@ class FileStore:
             RecordError: its record is damaged.
         """
         ids = self._ids()
-        found = [prefix] if prefix in ids else sorted(name for name in ids if name.startswith(prefix))
+        found = [prefix] if prefix in ids else sorted(name for name in ids if prefix and name.startswith(prefix))
         if not found:
             raise TaskNotFoundError(f'no task starts with "{_plain(prefix)}"', fix=_LIST_FIX)
         if len(found) > 1:

@@ -21,7 +21,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         turns: model replies. Default 200.
-        wall_seconds: time since the run began. Default 3,600.
+        wall_seconds: time since the agent began; making the worktree and the check have limits of their own. Default 3,600.
         idle_seconds: time since the last event. Default 900; keep it above the longest time limit of a command.
         tokens: input and output of all model calls together. Default 20,000,000.
         usd: money for model calls; a model whose price is unknown is not counted. Default 10.
@@ -55,6 +55,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
         base: branch, tag or commit to start from; empty for the branch that is checked out.
         check: shell command whose success proves the work; empty for none.
         created_at: seconds since the epoch.
+        notices: what the user should know of how the task was set up, one sentence each.
     """
 
     id: str
@@ -66,6 +67,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     check_seconds: float = 600.0
     limits: Limits = Limits()
     created_at: float = 0.0
+    notices: tuple[str, ...] = ()
 
 
 class Outcome(msgspec.Struct, frozen=True, rename={"kind": "class"}):
@@ -95,6 +97,11 @@ class Changes(msgspec.Struct, frozen=True):
     insertions: int = 0
     deletions: int = 0
     uncommitted: bool = False
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was changed."""
+        return not (self.commits or self.files_changed or self.uncommitted)
 
 
 class CheckResult(msgspec.Struct, frozen=True):

@@ -45,11 +45,11 @@ def fault_of(failure: ModelFailure, wire: Wire) -> Fault:
     """The fault that a client should take for this failure."""
     match failure:
         case "network":
-            return Fault("reset")
+            return Fault("reset", after=1)  # also a reply without a word has one event before its end
         case "stall":
             return Fault("stall", after=0)
         case "malformed":
-            return Fault("garbage")
+            return Fault("garbage", after=1)
         case "refused":
             return Fault("refused")
         case "overloaded":

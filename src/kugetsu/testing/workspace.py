@@ -12,7 +12,7 @@ class DirectoryWorkspace:
     base = "0" * 40
 
     def __init__(self, path: Path, branch: str) -> None:
-        self.path = path
+        self.path = self.directory = path
         self.branch = branch
         self.environment: dict[str, str] = {}
 
@@ -27,8 +27,9 @@ class DirectoryWorkspace:
     async def deliver(self) -> None:
         """Nowhere to deliver to."""
 
-    async def close(self, *, keep: bool = False, residue: bool = False) -> None:
+    async def close(self, *, keep: bool = False, residue: bool = False) -> bool:  # noqa: ARG002 - as it is
         """The directory stays: whoever made its parent removes it."""
+        return True
 
 
 class DirectoryWorkspaces:

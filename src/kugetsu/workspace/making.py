@@ -7,12 +7,12 @@ from pathlib import Path
 
 from kugetsu.concurrency import finish, first_error
 from kugetsu.errors import RepositoryError, WorkspaceError
+from kugetsu.removal import remove_tree
 from kugetsu.workspace.base import Base, resolve_base
 from kugetsu.workspace.contents import contents_notes
 from kugetsu.workspace.git import Git, agent_environment
 from kugetsu.workspace.inherited import Config, config_text, identity
 from kugetsu.workspace.private import Private, fill, reserve
-from kugetsu.workspace.removal import remove_tree
 from kugetsu.workspace.source import Source
 from kugetsu.workspace.state import environment
 

@@ -13,11 +13,11 @@ from typing import Final
 
 from kugetsu.concurrency import finish, first_error
 from kugetsu.errors import RepositoryError
+from kugetsu.removal import remove_tree
 from kugetsu.workspace.address import RemoteUrl
 from kugetsu.workspace.base import REMOTE_HEAD
 from kugetsu.workspace.git import ASKING_SECONDS, NETWORK_SECONDS, Git, user_environment
 from kugetsu.workspace.lock import locked
-from kugetsu.workspace.removal import remove_tree
 from kugetsu.workspace.source import Source, open_source
 from kugetsu.workspace.stale import run_over_locks
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from kugetsu.config import repository_top
 from kugetsu.errors import KugetsuError, RepositoryError
 from kugetsu.workspace.failures import refused_by_machine
 from kugetsu.workspace.git import Git, agent_environment, user_environment
@@ -34,6 +35,12 @@ class Source(msgspec.Struct, frozen=True):
     shallow: bool
     checkout: bool
     mirror: bool = False
+
+    @property
+    def subdirectory(self) -> Path:
+        """Where in its checkout the user named it; empty for the top and for what has no checkout."""
+        named = self.here.cwd.resolve()
+        return named.relative_to(repository_top(named)) if self.checkout else Path()
 
     @property
     def place(self) -> str:

@@ -2,11 +2,13 @@
 
 import contextlib
 import os
+import shlex
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from kugetsu.concurrency import finish
 from kugetsu.errors import RepositoryError, WorkspaceError
+from kugetsu.removal import remove_tree
 from kugetsu.tasks import Changes
 from kugetsu.workspace.changes import Difference, commits_between, difference
 from kugetsu.workspace.closing import other_work, removable
@@ -15,7 +17,6 @@ from kugetsu.workspace.delivery import deliver
 from kugetsu.workspace.failures import refused_by_machine
 from kugetsu.workspace.git import Git
 from kugetsu.workspace.private import Private
-from kugetsu.workspace.removal import remove_tree
 from kugetsu.workspace.result import Result, result
 from kugetsu.workspace.source import Source
 from kugetsu.workspace.state import State, environment, read_state
@@ -56,6 +57,12 @@ class GitWorkspace:
     def path(self) -> Path:
         """The worktree's directory."""
         return self._private.worktree
+
+    @property
+    def directory(self) -> Path:
+        """The directory of the worktree that the user named: its top, or the same subdirectory as in the repository."""
+        named = self.path / self._source.subdirectory
+        return named if named.is_dir() else self.path
 
     @property
     def branch(self) -> str:
@@ -118,19 +125,25 @@ class GitWorkspace:
             state = await self._state()
             await deliver(self._source, self._private, self._git, state.tip, self._delivered)
             self._delivered = state.tip
+            if self._source.mirror and state.tip != self._base:
+                self._note(
+                    f"The branch is in the mirror of {self._source.place};"
+                    f" get it with: git fetch {shlex.quote(str(self._source.common))} {self.branch}"
+                )
             for name in await other_work(self._git, state.tip):
                 self._note(
                     f"Commits of `{printable(name)}` are not part of {self.branch};"
                     f" they are kept in {printable(self._private.repository)}."
                 )
 
-    async def close(self, *, keep: bool = False, residue: bool = False) -> None:
+    async def close(self, *, keep: bool = False, residue: bool = False) -> bool:
         """Remove the worktree if all its work is delivered; see `protocols.Workspace`."""
         if keep or not self._private.exists:
-            return
+            return not self._private.worktree_exists
         with contextlib.suppress(WorkspaceError):  # what cannot be examined is kept
             if await self._safe_to_remove(residue=residue):
                 await finish(self._remove())
+        return not self._private.worktree_exists
 
     async def _remove(self) -> None:
         """To its end once begun: half a worktree would look like one in which the rest was deleted."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -25,12 +26,14 @@ Sample project with three bugs: {sample}
 """
 
 WHAT_NEXT = """
-What an agent did:        kugetsu show {id}     kugetsu diff {id}     kugetsu logs {id}
-Take a branch:            git -C {sample} merge {branch}
-With a real model:        export OPENROUTER_API_KEY=...
-                          kugetsu run "fix the failing date parser test" --repo PATH \\
-                              --model openrouter/stepfun/step-3.5-flash:free --check "pytest -q"
-What is there and missing: kugetsu doctor
+What an agent did:   {kugetsu} show {id}
+                     {kugetsu} diff {id}
+                     {kugetsu} logs {id}
+Take its branch:     git -C {sample} merge {branch}
+With a real model:   export OPENROUTER_API_KEY=...
+                     {kugetsu} run "fix the failing date parser test" --repo PATH_OR_URL \\
+                         --model openrouter/stepfun/step-3.5-flash:free --check "pytest -q"
+What is missing:     {kugetsu} doctor
 """
 
 
@@ -56,8 +59,17 @@ def demo_command(directory: Path | None, *, json_events: bool, as_json: bool) ->
         write_json({"tasks": reports})
     else:
         print_results(reports, sys.stdout)
-        click.echo(WHAT_NEXT.format(id=reports[0].id[:4], branch=reports[0].branch, sample=sample))
+        shown = reports[0]
+        click.echo(WHAT_NEXT.format(kugetsu=_program(), id=shown.id, branch=shown.branch, sample=sample))
     return Exit.COMPLETED if all(report.state == "completed" for report in reports) else _worst(reports)
+
+
+def _program() -> str:
+    """How the user can call this program again from where they are."""
+    called = Path(sys.argv[0])
+    if shutil.which("kugetsu") or called.name != "kugetsu":
+        return "kugetsu"
+    return str(called.relative_to(Path.cwd()) if called.is_relative_to(Path.cwd()) else called)
 
 
 def _new_directory() -> Path:

@@ -4,12 +4,15 @@ import asyncio
 import os
 import sys
 import time
+from typing import get_args
 
 import click
 
 from kugetsu.cli.options import json_option, open_store, write_json
 from kugetsu.cli.views import print_conversation, print_details, print_listing, print_timeline
 from kugetsu.config import state_home
+from kugetsu.errors import UsageError
+from kugetsu.tasks import TaskState
 from kugetsu.workspace import branch_diff
 
 task_argument = click.argument("task_id", metavar="ID")
@@ -17,11 +20,11 @@ task_argument = click.argument("task_id", metavar="ID")
 
 @click.command("list")
 @click.option("-n", "--limit", type=click.IntRange(1), default=50, show_default=True, help="Show at most so many.")
-@click.option("--state", default="", metavar="STATE", help="Show only tasks in this state.")
+@click.option("--state", type=click.Choice(get_args(TaskState)), help="Show only tasks in this state.")
 @json_option
-def list_command(limit: int, state: str, *, as_json: bool) -> None:
+def list_command(limit: int, state: TaskState | None, *, as_json: bool) -> None:
     """List tasks, newest first."""
-    reports = [report for report in open_store().reports() if state in {"", report.state}][:limit]
+    reports = [report for report in open_store().reports() if state in {None, report.state}][:limit]
     if as_json:
         write_json({"tasks": reports})
     else:
@@ -42,11 +45,18 @@ def show_command(task_id: str, *, as_json: bool) -> None:
 
 @click.command("diff")
 @task_argument
-def diff_command(task_id: str) -> None:
+@json_option
+def diff_command(task_id: str, *, as_json: bool) -> None:
     """Show what a task changed, as a patch."""
     report = open_store().find(task_id)
+    if not report.branch:
+        raise UsageError(f"the task {report.id} has no branch: it ended before its worktree was made")
     patch = asyncio.run(branch_diff(state_home(os.environ), report.repo, report.base, report.branch))
-    sys.stdout.buffer.write(patch)
+    if as_json:
+        text = patch.decode("utf-8", "replace")
+        write_json({"id": report.id, "base": report.base, "branch": report.branch, "diff": text})
+    else:
+        sys.stdout.buffer.write(patch)
 
 
 @click.command("logs")

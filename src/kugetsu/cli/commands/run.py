@@ -1,6 +1,7 @@
 """`kugetsu run`."""
 
 import asyncio
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from kugetsu.cli.exits import exit_code
 from kugetsu.cli.foreground import run_in_foreground
 from kugetsu.cli.options import json_option, load, notify, setting_options, write_json
 from kugetsu.cli.views import ViewKind, open_view, print_details
-from kugetsu.config import Settings, state_home
+from kugetsu.config import Loaded, state_home
 from kugetsu.errors import UsageError
 from kugetsu.tasks import TaskReport
 
@@ -59,11 +60,12 @@ def run_command(
         notify(loaded.notices)
     text = _prompt(prompt)
     kind: ViewKind = "json" if json_events else "auto"
-    report = asyncio.run(_run(loaded.settings, text, repo, base, kind))
-    if as_json:
-        write_json(report)
-    else:
-        print_details(report, sys.stdout)
+    report = asyncio.run(_run(loaded, text, repo, base, kind))
+    with contextlib.suppress(BrokenPipeError):  # the task is what counts, not whether somebody reads about it
+        if as_json:
+            write_json(report)
+        else:
+            print_details(report, sys.stdout)
     return exit_code(report.state)
 
 
@@ -80,10 +82,10 @@ def _prompt(argument: str) -> str:
         raise UsageError(f"the prompt on stdin is no UTF-8: {error}") from error
 
 
-async def _run(settings: Settings, prompt: str, repo: str, base: str, view: ViewKind) -> TaskReport:
+async def _run(loaded: Loaded, prompt: str, repo: str, base: str, view: ViewKind) -> TaskReport:
     tune_process()
-    async with House(settings, state_home(os.environ), os.environ) as house:
-        shadow = house.shadow(house.task(repo, prompt, base=base))
+    async with House(loaded.settings, state_home(os.environ), os.environ) as house:
+        shadow = house.shadow(house.task(repo, prompt, base=base, notices=loaded.notices))
         with open_view(view, sys.stderr) as shown:
             (report,) = await run_in_foreground([shadow], shown)
     return report
