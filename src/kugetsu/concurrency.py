@@ -1,4 +1,4 @@
-"""Two things that asyncio leaves to its users: one error out of a group, and work that is always finished."""
+"""What asyncio leaves to its users: one error out of a group, work that is always finished, whose cancel it is."""
 
 import asyncio
 from collections.abc import Coroutine, Iterator
@@ -43,3 +43,9 @@ async def finish(work: Coroutine[Any, Any, T]) -> T:
     if cancelled:
         raise asyncio.CancelledError from running.exception()
     return running.result()
+
+
+def being_cancelled() -> bool:
+    """Whether somebody asked for the current task to be cancelled; else a `CancelledError` is some future's own."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -1,13 +1,14 @@
 import asyncio
 from itertools import pairwise
 
+import msgspec
 import pytest
 
 from kugetsu.agent import Hooks, Refusal
 from kugetsu.events import Noted, ToolStarted
 from kugetsu.messages import ToolCall
-from kugetsu.protocols import ToolOutput
-from kugetsu.testing import says
+from kugetsu.protocols import ToolContext, ToolOutput
+from kugetsu.testing import FunctionTool, says
 from support.agent_bench import Bench, call
 
 
@@ -133,3 +134,39 @@ async def test_many_calls_at_once_all_answer(bench: Bench) -> None:
     async with asyncio.timeout(10):
         await run(bench, *(call("look", f"c{n}", text=str(n), seconds=0.01) for n in range(100)))
     assert [result.text for result in bench.results] == [f"echo {n}" for n in range(100)]
+
+
+async def test_a_timeout_of_the_tools_own_is_told_as_its_own(bench: Bench) -> None:
+    async def late(_arguments: object, _context: ToolContext) -> ToolOutput:
+        raise TimeoutError("the database did not answer")
+
+    bench.more = [FunctionTool("late", msgspec.defstruct("Late", []), late)]
+    await run(bench, call("late"))
+    assert "the database did not answer" in bench.results[0].text
+
+
+async def test_a_cancel_out_of_a_future_of_the_tools_own_is_a_defect_and_no_cancel(bench: Bench) -> None:
+    async def lost(_arguments: object, _context: ToolContext) -> ToolOutput:
+        future = asyncio.get_running_loop().create_future()
+        future.cancel()
+        await future
+        raise AssertionError
+
+    async def broken(_asked: ToolCall) -> None:
+        await lost(None, bench)  # type: ignore[arg-type]  # not looked at
+
+    bench.more = [FunctionTool("lost", msgspec.defstruct("Lost", []), lost)]
+    await run(bench, call("lost"), call("look", "c2", text="a"))
+    assert [result.is_error for result in bench.results] == [True, False]
+    bench.journal.messages.clear()
+    await run(bench, call("look", text="a"), hooks=Hooks(before_tool_call=broken))
+    assert bench.results[0].is_error
+
+
+async def test_a_hook_cannot_exchange_the_tool(bench: Bench) -> None:
+    async def exchange(_asked: ToolCall) -> ToolCall:
+        return ToolCall("x", "change", '{"text": "b"}')
+
+    await run(bench, call("look", text="a"), hooks=Hooks(before_tool_call=exchange))
+    assert bench.results[0].name == "look"
+    assert [event.name for event in bench.events if isinstance(event, ToolStarted)] == ["look"]

@@ -1,14 +1,27 @@
 import asyncio
+from collections.abc import AsyncIterator
 
 import msgspec
 import pytest
 
 from kugetsu.agent import RetryPolicy
-from kugetsu.errors import LimitReachedError, ModelError
+from kugetsu.errors import LimitReachedError, ModelError, RecordError
 from kugetsu.events import ModelRetried, ReplyFinished, TurnFinished
-from kugetsu.messages import AssistantMessage, Text, ToolCall, ToolResult, Usage, UserMessage
+from kugetsu.messages import (
+    AssistantMessage,
+    Delta,
+    Message,
+    ReplyEnd,
+    Text,
+    TextDelta,
+    ToolCall,
+    ToolCallDelta,
+    ToolResult,
+    Usage,
+    UserMessage,
+)
 from kugetsu.tasks import Limits
-from kugetsu.testing import says
+from kugetsu.testing import MemoryJournal, says
 from support.agent_bench import Bench, call, hanging
 
 
@@ -216,3 +229,79 @@ async def test_a_reply_without_an_end_is_a_malformed_stream(bench: Bench) -> Non
     with pytest.raises(ModelError) as caught:
         await agent.run("do it")
     assert caught.value.kind == "malformed"
+
+
+async def test_a_reply_that_became_whole_when_it_was_cancelled_counts_and_its_calls_are_answered(bench: Bench) -> None:
+    async def drains(_request: object) -> AsyncIterator[Delta]:
+        yield TextDelta("hi")
+        yield ToolCallDelta(0, "c1", "look", '{"text": "a"}')
+        yield ReplyEnd("tool_calls", Usage(10, 5))
+        await asyncio.Event().wait()
+
+    agent = bench.agent(drains)
+    running = asyncio.create_task(agent.run("do it"))
+    await asyncio.sleep(0.05)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert [result.call_id for result in bench.results] == ["c1"]
+    assert bench.spans == []
+    assert (agent.tally.usage.tokens, agent.tally.turns) == (15, 1)
+
+
+class SlowJournal(MemoryJournal):
+    async def append(self, *messages: Message) -> None:
+        await asyncio.sleep(0.002)
+        await super().append(*messages)
+
+
+async def test_journal_and_conversation_agree_wherever_a_slow_write_is_cancelled(bench: Bench) -> None:
+    for steps in range(40):
+        bench.journal = SlowJournal()
+        agent = bench.agent(*[says("", call("look", text="x"), call("change", "c2", text="y"))] * 2)
+        running = asyncio.create_task(agent.run("do it"))
+        await asyncio.sleep(steps * 0.0005)
+        running.cancel()
+        await asyncio.wait({running})
+        assert agent.messages == bench.journal.messages
+        asked = [block.id for m in agent.messages if isinstance(m, AssistantMessage) for block in m.calls]
+        assert asked == [m.call_id for m in agent.messages if isinstance(m, ToolResult)]
+
+
+async def test_a_journal_that_cannot_be_written_stops_the_run_before_anything_depends_on_it(bench: Bench) -> None:
+    class Full(MemoryJournal):
+        async def append(self, *messages: Message) -> None:
+            if isinstance(messages[0], AssistantMessage):
+                raise RecordError("disk full")
+            await super().append(*messages)
+
+    bench.journal = Full()
+    agent = bench.agent(says("", call("look", text="a")))
+    with pytest.raises(RecordError):
+        await agent.run("do it")
+    assert agent.messages == bench.journal.messages
+    assert bench.spans == []
+
+
+async def test_words_that_are_cut_by_the_output_limit_are_asked_on_and_bounded(bench: Bench) -> None:
+    cut = msgspec.structs.replace(says("half a sen"), stop="length")
+    agent = bench.agent(cut, says("tence"))
+    assert await agent.run("do it") == "tence"
+    assert [m.origin for m in agent.messages if isinstance(m, UserMessage)] == ["prompt", "follow_up"]
+    with pytest.raises(ModelError, match="4 times in a row"):
+        await bench.agent(*[cut] * 9).run("do it")
+
+
+async def test_a_price_that_becomes_unknown_does_not_lift_the_money_limit(bench: Bench) -> None:
+    replies = [says("", call("look", text="a"), usage=Usage(1, 1, 0, cost)) for cost in (0.3, None, 0.3)]
+    agent = bench.agent(*replies, limits=Limits(usd=0.5))
+    with pytest.raises(LimitReachedError) as caught:
+        await agent.run("do it")
+    assert caught.value.kind == "money_limit"
+    assert agent.tally.usage.cost_usd is None
+
+
+async def test_a_wait_that_is_too_long_is_named(bench: Bench) -> None:
+    agent = bench.agent(ModelError("rate_limited", "slow down", retry_after=9999.0))
+    with pytest.raises(ModelError, match="asked to wait 9999 s"):
+        await agent.run("do it")

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from kugetsu.processes import capture, clean_environment, end_marked, start_command
+from kugetsu.processes import capture, clean_environment, end_marked, kill_marked, start_command
+from kugetsu.processes.census import marked, take_census
 
 ENV = clean_environment(os.environ)
 
@@ -96,3 +97,56 @@ def test_the_environment_holds_no_key() -> None:
     assert env["MINE"] == "1"
     assert env["KUGETSU_TASK"] == "t"
     assert not {"OPENAI_API_KEY", "SSH_AUTH_SOCK"} & env.keys()
+
+
+async def test_a_command_that_has_ended_is_known_to_have_at_once(tmp_path: Path) -> None:
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    async with start_command(["true"], cwd=tmp_path, env=ENV, **quiet) as command:
+        await asyncio.sleep(0.2)
+        assert await command.wait(0) == 0
+
+
+async def test_without_a_descriptor_left_nothing_runs_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_left(_pid: int) -> int:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(os, "pidfd_open", none_left)
+    env = {**ENV, "KUGETSU_TEST": str(tmp_path)}
+    with pytest.raises(OSError, match="Too many open files"):
+        await capture(["sleep", "30"], cwd=tmp_path, env=env)
+    assert marked("KUGETSU_TEST", str(tmp_path)) == set()
+
+
+def test_a_tree_that_keeps_forking_does_not_escape(tmp_path: Path) -> None:
+    for number in range(5):
+        env = {**ENV, "KUGETSU_TEST": f"{tmp_path}{number}"}
+        script = ["bash", "-c", "while :; do sleep 20 & done"]
+        with subprocess.Popen(script, env=env, start_new_session=True, stderr=subprocess.DEVNULL) as process:
+            time.sleep(0.1)
+            kill_marked("KUGETSU_TEST", f"{tmp_path}{number}")
+            process.wait()
+        assert marked("KUGETSU_TEST", f"{tmp_path}{number}") == set()
+
+
+async def test_a_second_cancel_while_a_command_is_ended_neither_blocks_nor_leaves_it(tmp_path: Path) -> None:
+    script = "trap '' TERM; echo $$ > pid; while :; do sleep 1; done"
+    running = asyncio.create_task(capture(["bash", "-c", script], cwd=tmp_path, env=ENV))
+    pid = await pid_in(tmp_path / "pid")
+    for _ in range(3):
+        running.cancel()
+        await asyncio.sleep(0.05)
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert not alive(pid)
+
+
+async def test_many_commands_that_end_at_one_time_share_one_look_at_all_processes(tmp_path: Path) -> None:
+    looks = await asyncio.gather(*(take_census() for _ in range(50)))
+    assert len({id(look) for look in looks}) <= 2
+    running = [asyncio.create_task(capture(["sleep", "60"], cwd=tmp_path, env=ENV)) for _ in range(40)]
+    await asyncio.sleep(0.5)
+    started = time.monotonic()
+    for each in running:
+        each.cancel()
+    await asyncio.wait(running)
+    assert time.monotonic() - started < 20

@@ -28,6 +28,7 @@ class Bench:
         self.journal = MemoryJournal()
         self.spans: list[tuple[str, str]] = []
         self.model = CannedModel()
+        self.more: list[Tool] = []
 
     async def _echo(self, arguments: Echo, _context: ToolContext) -> ToolOutput:
         self.spans.append(("start", arguments.text))
@@ -57,6 +58,7 @@ class Bench:
             FunctionTool("fail", Echo, self._fail),
             FunctionTool("crash", Echo, self._crash),
             FunctionTool("hang", Echo, self._hang),
+            *self.more,
         ]
 
     def agent(

@@ -78,3 +78,19 @@ async def test_a_cancelled_wait_moves_no_time() -> None:
     clock.advance(1)
     assert clock.monotonic() == 1
     assert clock.waits == [100]
+
+
+async def test_a_task_that_was_woken_comes_to_rest_before_time_moves_on() -> None:
+    clock = FakeClock()
+    seen: list[float] = []
+
+    async def busy() -> None:
+        await clock.sleep(1)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        seen.append(clock.monotonic())
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(busy())
+        group.create_task(clock.sleep(3600))
+    assert seen == [1]

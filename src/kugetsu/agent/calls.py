@@ -8,6 +8,7 @@ import msgspec
 
 from kugetsu.agent.hooks import Hooks, Refusal
 from kugetsu.agent.toolbox import Toolbox, decode_arguments
+from kugetsu.concurrency import being_cancelled
 from kugetsu.errors import ToolError
 from kugetsu.events import EventSink, Noted, ToolFinished, ToolProgress, ToolStarted
 from kugetsu.messages import ToolCall, ToolResult
@@ -102,7 +103,8 @@ class Calls:
             output = await self._run_tool(tool, arguments, call)
         except ToolError as error:
             output = ToolOutput.of(str(error), is_error=True)
-        except Exception as error:  # noqa: BLE001 - whatever a tool does, the model gets its result and the run goes on
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - whatever a tool does, the model gets its result
+            _obey_cancel(error)
             output = self._defect(f"the tool {call.name}", error)
         return await self._after(call, output)
 
@@ -121,7 +123,8 @@ class Calls:
             return call
         try:
             verdict = await self._hooks.before_tool_call(call)
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
+            _obey_cancel(error)
             self._publish(Noted(message=f"before_tool_call failed: {error!r}"))
             raise ToolError("Refused: the check that stands before this call failed.") from error
         if isinstance(verdict, Refusal):
@@ -133,7 +136,8 @@ class Calls:
             return output
         try:
             return await self._hooks.after_tool_call(call, output) or output
-        except Exception as error:  # noqa: BLE001 - a hook must not break the run
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - a hook must not break the run
+            _obey_cancel(error)
             return self._defect("after_tool_call", error)
 
     def _context_of(self, call: ToolCall) -> ToolContext:
@@ -142,7 +146,7 @@ class Calls:
 
         return msgspec.structs.replace(self._context, progress=progress)
 
-    def _defect(self, where: str, error: Exception) -> ToolOutput:
+    def _defect(self, where: str, error: BaseException) -> ToolOutput:
         self._publish(Noted(message=f"{where} failed: {error!r}"))
         return ToolOutput.of(f"Internal error in {where}: {type(error).__name__}: {error}", is_error=True)
 
@@ -161,3 +165,9 @@ class Calls:
             )
         )
         return result
+
+
+def _obey_cancel(error: BaseException) -> None:
+    """Raise a cancel that somebody asked for; one that a tool or a hook let out of a future of its own is a defect."""
+    if isinstance(error, asyncio.CancelledError) and being_cancelled():
+        raise error

@@ -14,7 +14,7 @@ from kugetsu.agent import (
     load_skills,
     system_prompt,
 )
-from kugetsu.concurrency import first_error
+from kugetsu.concurrency import being_cancelled, first_error
 from kugetsu.errors import KugetsuError, LimitReachedError, ModelError
 from kugetsu.events import Event, Noted
 from kugetsu.protocols import Clock, FileLocks, Model, Seat, Tally, ToolContext
@@ -72,7 +72,7 @@ class NativeRuntime:
                     watching.cancel()
         except LimitReachedError as reached:
             outcome = Outcome(reached.kind, str(reached))
-            if _is_being_cancelled():
+            if being_cancelled():
                 # Cancelled while the limit was ending the agent: a group with an error of its own forgets that.
                 raise asyncio.CancelledError from reached
         return outcome
@@ -111,11 +111,6 @@ class NativeRuntime:
             call_seconds=self._call_seconds,
             conversation=seat.task.id,
         )
-
-
-def _is_being_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 async def _outcome_of(agent: Agent, seat: Seat) -> Outcome:

@@ -271,27 +271,23 @@ class Shadow:
     def _report(
         self, state: TaskState, outcome: Outcome | None, delivery: Delivery, check: CheckResult | None
     ) -> TaskReport:
-        tally = self._parts.runtime.tally
-        workspace = self._workspace
-        return TaskReport(
-            id=self.task.id,
+        tally, workspace, notes = self._parts.runtime.tally, self._workspace, self.task.notices
+        report = msgspec.structs.replace(
+            TaskReport.of(self.task).with_changes(delivery.changes),
             state=state,
             outcome=outcome,
             summary=tally.last_text.strip(),
-            prompt=self.task.prompt,
-            model=self.task.model,
-            repo=redacted(self.task.repo),
-            base=workspace.base if workspace else "",
-            branch=workspace.branch if workspace else "",
             check=check,
             turns=tally.turns,
             tool_calls=tally.tool_calls,
             usage=tally.usage.rounded,
             seconds=round(self._parts.clock.monotonic() - (self._started or 0.0), 3),
             session=self._log.journal.location if self._log else "",
-            notes=(*self.task.notices, *(workspace.notes if workspace else ()), *delivery.notes, *delivery.problems),
-            created_at=self.task.created_at,
-        ).with_changes(delivery.changes)
+        )
+        if workspace:
+            notes += workspace.notes
+            report = msgspec.structs.replace(report, base=workspace.base, branch=workspace.branch)
+        return msgspec.structs.replace(report, notes=(*notes, *delivery.notes, *delivery.problems))
 
 
 def _facts(workspace: Workspace) -> tuple[str, ...]:

@@ -50,7 +50,7 @@ class FileStore:
         _make_directory(self._tasks, exist_ok=True)
         _make_directory(directory)
         try:
-            write_report(directory, _pending(task))
+            write_report(directory, TaskReport.of(task))
         except BaseException:
             with contextlib.suppress(OSError):
                 directory.rmdir()
@@ -150,12 +150,6 @@ def _make_directory(path: Path, *, exist_ok: bool = False) -> None:
         ) from error
     except OSError as error:
         raise cannot("make", path, error) from error
-
-
-def _pending(task: Task) -> TaskReport:
-    return TaskReport(
-        id=task.id, state="pending", prompt=task.prompt, model=task.model, repo=task.repo, created_at=task.created_at
-    )
 
 
 def _plain(text: str) -> str:

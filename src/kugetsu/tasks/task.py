@@ -6,6 +6,7 @@ import msgspec
 
 from kugetsu.errors import LimitKind, ModelFailure
 from kugetsu.messages import Usage
+from kugetsu.tasks.redaction import redacted
 
 TaskState = Literal["pending", "running", "waiting", "paused", "completed", "failed", "cancelled"]
 """Where a task stands. `waiting` is for an answer, a time or a quota; the last three are final."""
@@ -155,6 +156,19 @@ class TaskReport(msgspec.Struct, frozen=True, kw_only=True):
     session: str = ""
     notes: tuple[str, ...] = ()
     created_at: float = 0.0
+
+    @classmethod
+    def of(cls, task: Task) -> "TaskReport":
+        """The report of a task of which nothing is known yet; credentials in its address are left out."""
+        return cls(
+            id=task.id,
+            state="pending",
+            prompt=task.prompt,
+            model=task.model,
+            repo=redacted(task.repo),
+            notes=task.notices,
+            created_at=task.created_at,
+        )
 
     def with_changes(self, changes: Changes) -> "TaskReport":
         """The same report, with what the workspace holds."""

@@ -3,6 +3,10 @@
 import asyncio
 import heapq
 from itertools import count
+from typing import Final
+
+_ROUNDS: Final = 50
+"""Rounds of the event loop before time moves on."""
 
 
 class FakeClock:
@@ -52,12 +56,15 @@ class FakeClock:
         await awake
 
     def _schedule(self) -> None:
-        """See to the first sleeper once all that can run now have run."""
+        """See to the first sleeper once all that can run now had some rounds of the event loop to come to rest."""
         if not self._scheduled and self._sleepers and (self._auto or self._sleepers[0][0] <= self._passed):
             self._scheduled = True
-            asyncio.get_running_loop().call_soon(self._tick)
+            asyncio.get_running_loop().call_soon(self._tick, _ROUNDS)
 
-    def _tick(self) -> None:
+    def _tick(self, rounds: int) -> None:
+        if rounds:
+            asyncio.get_running_loop().call_soon(self._tick, rounds - 1)
+            return
         self._scheduled = False
         if self._sleepers:
             self._wake_first()

@@ -63,8 +63,9 @@ class MemoryStore:
         """Begin a record."""
         if task.id in self.logs:
             raise RecordError(f"the task {task.id} has a record already")
-        self.logs[task.id] = MemoryTaskLog()
-        return self.logs[task.id]
+        log = self.logs[task.id] = MemoryTaskLog()
+        log.save(TaskReport.of(task))
+        return log
 
     def find(self, prefix: str) -> TaskReport:
         """Look up the one task whose id starts so."""
