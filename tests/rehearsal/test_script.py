@@ -18,6 +18,11 @@ def test_json_and_yaml_say_the_same(tmp_path: Path) -> None:
     assert load_script(tmp_path / "a.json") == load_script(tmp_path / "a.yaml")
 
 
+def test_a_field_without_a_value_is_one_that_was_left_out() -> None:
+    empty = {"text": "hi", "tool_calls": None, "usage": None, "fail": None, "delay": None}
+    assert parse_script({"turns": [empty]}) == parse_script({"turns": [{"text": "hi"}]})
+
+
 @pytest.mark.parametrize(
     ("data", "words"),
     [

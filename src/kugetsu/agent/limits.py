@@ -12,7 +12,10 @@ def check_budget(limits: Limits, tally: Tally) -> None:
         LimitReachedError: turns, tokens or money are used up.
     """
     if limits.turns and tally.turns >= limits.turns:
-        raise LimitReachedError("turn_limit", f"stopped after {tally.turns} turns (limits.turns = {limits.turns})")
+        raise LimitReachedError(
+            "turn_limit",
+            f"stopped after {tally.turns} turn{'s' if tally.turns != 1 else ''} (limits.turns = {limits.turns})",
+        )
     if limits.tokens and tally.usage.tokens >= limits.tokens:
         raise LimitReachedError("token_limit", f"used {tally.usage.tokens} tokens (limits.tokens = {limits.tokens})")
     if limits.usd and tally.spent_usd >= limits.usd:

@@ -71,11 +71,24 @@ def parse_script(data: object, source: str = "script") -> Script:
         ConfigError: it is not of the format; the message names the entry and the field.
     """
     try:
-        return msgspec.convert(data, Script)
+        return msgspec.convert(_without_nulls(data), Script)
     except msgspec.ValidationError as error:
         raise ConfigError(
             f"{source}: {error}", fix='a script is {"turns": [{"text": ..., "tool_calls": [...]}, ...]}'
         ) from error
+
+
+def _without_nulls(data: object) -> object:
+    """The same without fields that say nothing: YAML writes an empty field so."""
+    match data:
+        case dict() if isinstance(turns := data.get("turns"), list):
+            kept = [
+                {field: value for field, value in turn.items() if value is not None} if isinstance(turn, dict) else turn
+                for turn in turns
+            ]
+            return {**data, "turns": kept}
+        case _:
+            return data
 
 
 def load_script(path: Path) -> Script:

@@ -30,7 +30,7 @@ async def run_check(
 
 
 def not_run(command: str, why: str) -> CheckResult:
-    """The result of a check that was not run."""
+    """The result of a check that was not run, or not to its end."""
     return CheckResult(command, passed=None, exit_code=None, output_tail=f"not run: {why}")
 
 

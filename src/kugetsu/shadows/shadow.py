@@ -146,7 +146,7 @@ class Shadow:
         delivery = await finish(self._deliver())
         check = await self._cancellable(lambda: self._check(outcome, delivery))
         if self.task.check and check is None:
-            check = not_run(self.task.check, self._cancelled)
+            check = not_run(self.task.check, f"{self._cancelled} before it had ended")
             outcome = self._cancel_outcome() if outcome.kind == "completed" else outcome
         return outcome, delivery, check
 

@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from kugetsu.errors import RepositoryError
+from kugetsu.tasks import BRANCH_PREFIX
 from kugetsu.workspace.source import Source
 from kugetsu.workspace.wording import printable
 
@@ -123,7 +124,7 @@ async def _names(source: Source, *folders: str) -> list[str]:
     """Short names of what is there."""
     listed = await source.here.run("for-each-ref", "--format=%(refname:lstrip=2)", *folders)
     names = [printable(name).removeprefix("origin/" if source.mirror else "") for name in listed.splitlines()]
-    return [name for name in names if name and name != "HEAD"]
+    return [name for name in dict.fromkeys(names) if name and name != "HEAD" and not name.startswith(BRANCH_PREFIX)]
 
 
 def _quoted(names: list[str]) -> str:
