@@ -2,6 +2,7 @@ import asyncio
 import re
 import shlex
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -305,3 +306,62 @@ async def test_the_message_of_a_refusal_can_be_pasted_whatever_the_path(tmp_path
     assert found
     lab.run(repo, "bash", "-c", found[1])
     assert lab.show(repo, f"{workspace.branch}-2", "new") == "x"
+
+
+@pytest.mark.parametrize("committed", [False, True], ids=["at once", "after a commit"])
+async def test_a_change_in_the_second_of_the_checkout_is_seen(lab: Lab, committed: bool) -> None:
+    repo = lab.repository()
+    while time.time() % 1 > 0.3:
+        await asyncio.sleep(0.005)
+    workspace = await lab.create(repo)
+    text = (workspace.path / "README.md").read_text()
+    command = "git commit -q --allow-empty -m one; " if committed else ""
+    lab.agent(workspace, f"{command}printf %s '{'x' * len(text)}' > README.md")
+    await asyncio.sleep(1.1)
+    assert (await workspace.changes()).uncommitted
+    assert await workspace.commit_all("save")
+    await workspace.deliver()
+    assert lab.show(repo, workspace.branch, "README.md") == "x" * len(text)
+
+
+@pytest.mark.parametrize("flag", ["--assume-unchanged", "--skip-worktree"])
+async def test_a_change_that_git_was_told_to_look_away_from_is_work(lab: Lab, flag: str) -> None:
+    repo = lab.repository()
+    workspace = await lab.create(repo)
+    lab.agent(workspace, f"git update-index {flag} README.md; echo changed > README.md")
+    assert (await workspace.changes()).uncommitted
+    assert await workspace.commit_all("save")
+    await workspace.deliver()
+    assert lab.show(repo, workspace.branch, "README.md") == "changed\n"
+
+
+async def test_a_new_file_outside_a_sparse_checkout_is_work_and_what_is_left_out_is_not_deleted(lab: Lab) -> None:
+    repo = lab.repository(files={"README.md": "a\n", "in/a": "a\n", "out/b": "b\n"})
+    workspace = await lab.create(repo)
+    lab.agent(workspace, "git sparse-checkout set --cone in; mkdir -p out; echo new > out/c")
+    assert await workspace.commit_all("save")
+    await workspace.deliver()
+    assert lab.show(repo, workspace.branch, "out/c") == "new\n"
+    assert lab.show(repo, workspace.branch, "out/b") == "b\n"
+
+
+async def test_objects_that_only_the_agent_lent_are_not_taken_for_the_sources(lab: Lab) -> None:
+    workspace = await lab.create(lab.repository())
+    elsewhere = lab.directory / "elsewhere.git"
+    lab.agent(
+        workspace,
+        f"git checkout -qb other; git commit -q --allow-empty -m kept-nowhere; git clone -q --bare . {elsewhere};"
+        f" echo {elsewhere}/objects >> $(git rev-parse --git-common-dir)/objects/info/alternates;"
+        f" git checkout -q {workspace.branch}",
+    )
+    await workspace.deliver()
+    assert not await workspace.close()
+    assert workspace.path.exists()
+
+
+async def test_files_that_only_the_agent_excluded_are_not_thrown_away(lab: Lab) -> None:
+    workspace = await lab.create(lab.repository())
+    lab.agent(workspace, "echo '*' >> $(git rev-parse --git-common-dir)/info/exclude; echo x > hidden")
+    await workspace.deliver()
+    assert not await workspace.close()
+    assert (workspace.path / "hidden").exists()

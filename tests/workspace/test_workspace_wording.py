@@ -1,4 +1,5 @@
 import errno
+import time
 from pathlib import Path
 
 import pytest
@@ -125,3 +126,10 @@ def test_an_identity_is_taken_from_the_nearest_place_that_has_one() -> None:
 def test_settings_without_a_value_are_true_and_the_last_one_counts() -> None:
     listing = b"global\0core.eol\nlf\0local\0core.eol\ncrlf\0local\0core.symlinks\0command\0core.safecrlf\nfalse\0"
     assert parse_config(listing).values == {"core.eol": "crlf", "core.symlinks": "true"}
+
+
+@pytest.mark.parametrize("piece", ["a", "a://", "a://a@", "http://x?"])
+def test_text_made_to_be_slow_is_not(piece: str) -> None:
+    started = time.process_time()
+    redacted(piece * (100_000 // len(piece)))
+    assert time.process_time() - started < 5

@@ -78,6 +78,15 @@ class Private(msgspec.Struct, frozen=True):
         return os.path.lexists(self.worktree / ".gitmodules")
 
     @property
+    def rules(self) -> tuple[bytes, bytes]:
+        """What decides which objects and which files count as kept elsewhere or as of no value; empty when gone."""
+        names = ("objects/info/alternates", "info/exclude")
+        alternates, exclude = (
+            path.read_bytes() if (path := self.repository / name).is_file() else b"" for name in names
+        )
+        return alternates, exclude
+
+    @property
     def link(self) -> Path:
         """The file in the worktree that tells git where its repository is."""
         return self.worktree / ".git"

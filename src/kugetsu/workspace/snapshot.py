@@ -66,10 +66,13 @@ async def snapshot(private: Private, git: Git, before: str) -> AsyncIterator[Sna
 
 
 def _copy(index: Path, target: Path) -> bool:
-    """Begin with the agent's index, which knows what files are unchanged. Returns whether there was one to copy."""
+    """Begin with the agent's index, which knows what files are unchanged. Returns whether there was one to copy.
+
+    Its time comes along: git looks again at files that were changed in the second in which the index was written.
+    """
     with suppress(FileNotFoundError, PermissionError):
         if index.is_file():
-            shutil.copyfile(index, target)
+            shutil.copy2(index, target)
             return True
     return False
 
@@ -79,6 +82,8 @@ async def _add_everything(git: Git, before: str, *, copied: bool) -> set[bytes]:
 
     A second attempt starts from the tree, for an index that is damaged or missing.
     """
+    if copied:
+        await _look_at_all(git)
     done = await _add(git) if copied else None
     if done is None or done.code >= _FATAL or done.code < 0:
         await git.run("read-tree", before)
@@ -89,8 +94,23 @@ async def _add_everything(git: Git, before: str, *, copied: bool) -> set[bytes]:
     return closed | (await _left_over(git) if done.code else set())
 
 
+async def _look_at_all(git: Git) -> None:
+    """Forget which files the agent told git to look away from (`--assume-unchanged`, `--skip-worktree`)."""
+    done = await git.ask("ls-files", "-v", "-z")
+    hidden = [line[2:] for line in done.stdout.split(b"\0") if line[:1].islower() or line[:1] == b"S"]
+    if there := _existing(git.cwd, hidden):
+        names = b"\0".join(there) + b"\0"
+        for flag in ("--no-assume-unchanged", "--no-skip-worktree"):
+            await git.ask("update-index", flag, "-z", "--stdin", stdin=names)
+
+
+def _existing(folder: Path, names: list[bytes]) -> list[bytes]:
+    """Those that are there; what a sparse checkout leaves out is no deletion."""
+    return [name for name in names if os.path.lexists(folder / os.fsdecode(name))]
+
+
 async def _add(git: Git) -> Captured:
-    return await git.ask("add", "--all", "--ignore-errors")
+    return await git.ask("-c", "core.sparseCheckout=false", "add", "--all", "--ignore-errors")
 
 
 async def _left_over(git: Git) -> set[bytes]:

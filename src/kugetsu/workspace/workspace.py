@@ -52,6 +52,7 @@ class GitWorkspace:
         self._identity = identity
         self._notes = dict.fromkeys(notes)
         self._delivered = base
+        self._rules = private.rules
 
     @property
     def path(self) -> Path:
@@ -162,7 +163,7 @@ class GitWorkspace:
     async def _safe_to_remove(self, *, residue: bool) -> bool:
         with _workspace_errors():
             state = await self._state()
-            if state.tip != self._delivered:
+            if state.tip != self._delivered or self._private.rules != self._rules:
                 return False
             if not residue:
                 _, uncommitted, inner = await self._examine(state)
