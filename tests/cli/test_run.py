@@ -1,4 +1,5 @@
 import json
+import os
 import signal
 import subprocess
 import time
@@ -269,3 +270,14 @@ def wait_for(directory: Path, pattern: str) -> Path:
             return found
         time.sleep(0.02)
     raise AssertionError(f"{pattern} never appeared in {directory}: {list(directory.parent.iterdir())}")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every environment")
+def test_a_command_cannot_read_the_environment_of_the_program(user: CommandLine, repo: Path) -> None:
+    user.environ["OPENROUTER_API_KEY"] = "sk-canary-in-the-mine"
+    script = user.script({"tool_calls": [tool("bash", command="tr '\\0' '\\n' < /proc/$PPID/environ")]})
+    done = user.run("run", "Look", "--repo", str(repo), "--model", script, "--json")
+    assert done.json()["state"] == "completed"
+    session = Path(done.json()["session"]).read_text()
+    assert "Permission denied" in session
+    assert "sk-canary" not in session
