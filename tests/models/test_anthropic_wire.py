@@ -181,6 +181,14 @@ async def test_usage_counts_all_of_the_prompt(events: list[object]) -> None:
     assert used.cost_usd == pytest.approx((10 * 10 + 20 * 20 + 70 * 1 + 9 * 100) / 1_000_000)
 
 
+@pytest.mark.parametrize("count", ["nan", "inf", "-inf", 1e300, -5])
+async def test_a_count_that_cannot_be_true_is_nothing(count: object) -> None:
+    begin = {"type": "message_start", "message": {"usage": {"input_tokens": count, "cache_read_input_tokens": 7}}}
+    finish = {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": count}}
+    used = (await reply_to("anthropic", begin, block(0, "text", text="x"), finish, STOP)).usage
+    assert (used.input, used.output, used.cached) == (7, 0, 7)
+
+
 def body_of(messages: list[Message], *, tools: bool = True, system: str = "Be good.", **known: Any) -> dict[str, Any]:
     known = {"images": True, **known}
     provider = ProviderSettings(

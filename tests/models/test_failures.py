@@ -1,5 +1,6 @@
 """Answers of real providers, as their documentation and their users quote them, and what each means to us."""
 
+import time
 from typing import Any
 
 import msgspec
@@ -187,6 +188,28 @@ ANSWERS: list[tuple[int | None, Any, ModelFailure]] = [
         gemini(429, "RESOURCE_EXHAUSTED", "Quota exceeded for quota metric 'X' and limit 'X per day per user'"),
         "quota",
     ),
+    (
+        429,
+        gemini(
+            429,
+            "RESOURCE_EXHAUSTED",
+            f"{CURRENT_QUOTA}\n* Quota exceeded for metric: generate_content_free_tier_requests, limit: 20",
+            {"violations": [{"quotaId": "GenerateRequestsPerDayPerProjectPerModel-FreeTier", "quotaValue": "20"}]},
+            {"retryDelay": "35s"},
+        ),
+        "quota",
+    ),
+    (
+        429,
+        gemini(
+            429,
+            "RESOURCE_EXHAUSTED",
+            CURRENT_QUOTA,
+            {"violations": [{"quotaId": "GenerateRequestsPerMinutePerProjectPerModel-FreeTier"}]},
+            {"retryDelay": "35s"},
+        ),
+        "rate_limited",
+    ),
     (503, gemini(503, "UNAVAILABLE", "The model is overloaded. Please try again later."), "overloaded"),
     # DeepSeek
     (402, openai("Insufficient Balance", "unknown_error", "invalid_request_error"), "quota"),
@@ -289,6 +312,46 @@ def test_words_are_found_in_json_within_strings() -> None:
 def test_a_page_of_html_becomes_its_words() -> None:
     page = b"<html><head><title>502 Bad Gateway</title><style>a{}</style></head><body><h1>Oops</h1></body></html>"
     assert parse_error_body(page).message == "502 Bad Gateway Oops"
+
+
+@pytest.mark.parametrize(
+    ("page", "words"),
+    [
+        (b"<p>Busy</p><script>" + b"x" * 9000, "Busy"),
+        (b"<style>" + b"a{}" * 3000 + b"</style><p>Busy</p>", "Busy"),
+        (b"<p>Busy</p><br", "Busy"),
+        (b"<1 token is left", "<1 token is left"),
+    ],
+)
+def test_a_page_that_is_long_or_broken_off_becomes_its_words(page: bytes, words: str) -> None:
+    assert parse_error_body(page).message == words
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<script" * 9000,
+        b"<p" * 30_000,
+        b"<" * 65_000,
+        b"</script" + b" " * 65_000,
+        b'{"error": {"message": "' + b"quota exceeded " * 4300 + b'"}}',
+    ],
+)
+def test_no_body_takes_long_to_read(body: bytes) -> None:
+    begun = time.process_time()
+    classify(429, parse_error_body(body), waits=False)
+    assert time.process_time() - begun < 0.5
+
+
+def test_what_stands_beside_a_long_message_counts() -> None:
+    error = {"message": "x" * 50_000, "code": "insufficient_quota", "status": 429, "retry_after": 7}
+    body = parse_error_body(msgspec.json.encode({"error": error}))
+    assert (body.status, body.hints["retry_after"]) == (429, "7")
+    assert classify(None, body, waits=True) == "quota"
+
+
+def test_a_code_of_thousands_of_digits_is_no_status() -> None:
+    assert parse_error_body(b'{"code": "%s"}' % (b"9" * 5000)).status is None
 
 
 def test_the_same_words_are_said_once() -> None:

@@ -222,6 +222,28 @@ async def test_bytes_now_and_then_are_no_stall(wire: Wire) -> None:
         assert (await ask(model)).text == "Hi"
 
 
+async def test_comments_without_end_are_a_stall(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kugetsu.models.http._COMMENTS_AT_MOST", 1)
+    comments = [chunk(b": PROCESSING\n\n")] * 200
+    async with (
+        raw_server(CHUNKED, *comments, chunk(good_reply(wire)) + LAST_CHUNK) as server,
+        model_at(server.base_url, wire, idle_seconds=0.5) as model,
+    ):
+        error = await fail(model)
+    assert str(error) == "test/m: the provider fell silent: no event for 0.5 seconds"
+
+
+async def test_events_begin_the_wait_for_the_next_one_again(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kugetsu.models.http._COMMENTS_AT_MOST", 1)
+    pause = [chunk(b": PROCESSING\n\n")] * 20
+    ping = chunk(b'event: ping\ndata: {"type": "ping"}\n\n')
+    async with (
+        raw_server(CHUNKED, *[*pause, ping] * 6, chunk(good_reply(wire)) + LAST_CHUNK) as server,
+        model_at(server.base_url, wire, idle_seconds=1) as model,
+    ):
+        assert (await ask(model)).text == "Hi"
+
+
 async def test_nobody_listening_is_a_network_failure_with_advice(wire: Wire) -> None:
     async with model_at("http://127.0.0.1:1/v1", wire) as model:
         error = await fail(model)

@@ -116,6 +116,9 @@ async def test_several_calls_in_one_chunk_are_taken() -> None:
         ("function_call", True, "tool_calls"),
         ("length", False, "length"),
         ("length", True, "length"),
+        ("model_length", True, "length"),
+        ("max_tokens", True, "length"),
+        ("MAX_TOKENS", True, "length"),
         ("eos", False, "end"),
     ],
 )
@@ -187,6 +190,8 @@ async def test_chunks_that_say_nothing_are_passed_over() -> None:
         ({"prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 33}, (9, 24, 0)),
         ({"prompt_tokens": "9", "completion_tokens": None, "prompt_tokens_details": None}, (9, 0, 0)),
         ({"prompt_tokens": 9.0, "completion_tokens": -4, "cached_tokens": 99}, (9, 0, 9)),
+        ({"prompt_tokens": "nan", "completion_tokens": "inf", "total_tokens": "-inf"}, (0, 0, 0)),
+        ({"prompt_tokens": 9, "completion_tokens": 1e300, "cached_tokens": "nan"}, (9, 0, 0)),
     ],
 )
 @pytest.mark.parametrize("place", ["own chunk", "last chunk", "every chunk", "groq"])
@@ -229,6 +234,16 @@ async def test_the_cost_that_openrouter_names_counts() -> None:
             model = models.open("openrouter/unheard/of")
             assert model.info.priced
             assert (await ask(model)).usage.cost_usd == 0.25
+
+
+@pytest.mark.parametrize("cost", [b"9" * 400, b"-1", b"1e300"])
+async def test_a_cost_that_cannot_be_true_is_none(cost: bytes) -> None:
+    usage = b'{"choices": [], "usage": {"prompt_tokens": 1, "cost": %s}}' % cost
+    body = whole(sse(say("stop", content="x"), usage))
+    async with raw_server(body) as server:
+        provider = ProviderSettings(base_url=server.base_url, api_key=KEY)
+        async with Models(Settings(providers={"openrouter": provider}), {}) as models:
+            assert (await ask(models.open("openrouter/unheard/of"))).usage == Usage(1, cost_usd=None)
 
 
 def body_of(messages: list[Message], name: str = "m", **changes: Any) -> dict[str, Any]:

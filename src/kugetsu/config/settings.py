@@ -69,7 +69,8 @@ class ProviderSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         api_key_env: name of the environment variable that holds the key. Empty: none is needed.
         headers: sent with every request.
         models: what is known of its models, by name.
-        idle_seconds: longest silence of a reply before the call counts as stalled. Default 120.
+        idle_seconds: longest silence of a reply before the call counts as stalled; comments alone may go on ten times as
+            long. Default 120.
         reasoning_field: name under which reasoning is carried back (openai wire). Empty: it is not.
     """
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from kugetsu.models.pricing import Tokens
+from kugetsu.models.pricing import Tokens, token_count
 
 
 class UsagePiece(msgspec.Struct, gc=False):
@@ -74,10 +74,10 @@ class UsageCount:
     def take(self, piece: UsagePiece) -> None:
         """Take the counts of an event; the largest seen is the true one."""
         self._known = True
-        self._fresh = max(self._fresh, int(piece.input_tokens or 0))
-        self._written = max(self._written, int(piece.cache_creation_input_tokens or 0))
-        self._cached = max(self._cached, int(piece.cache_read_input_tokens or 0))
-        self._output = max(self._output, int(piece.output_tokens or 0))
+        self._fresh = max(self._fresh, token_count(piece.input_tokens))
+        self._written = max(self._written, token_count(piece.cache_creation_input_tokens))
+        self._cached = max(self._cached, token_count(piece.cache_read_input_tokens))
+        self._output = max(self._output, token_count(piece.output_tokens))
 
     def tokens(self) -> Tokens:
         """The counts in our terms: input is all of the prompt."""

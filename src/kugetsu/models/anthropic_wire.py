@@ -1,6 +1,5 @@
 """Anthropic's messages API, streamed; also spoken by several providers of other models."""
 
-import secrets
 from collections.abc import Iterator
 from typing import Final
 
@@ -9,6 +8,7 @@ import msgspec
 from kugetsu.messages import Delta, ReplyEnd, StopReason, TextDelta, ThinkingDelta, ToolCallDelta
 from kugetsu.models.anthropic_events import DECODER, BlockPiece, DeltaPiece, Event, UsageCount
 from kugetsu.models.anthropic_request import message_list, retired_tools, system_blocks, tool_list
+from kugetsu.models.call_ids import CallIds
 from kugetsu.models.encoding import EncodedTools, JsonObject, encode
 from kugetsu.models.http import Endpoint
 from kugetsu.models.http_model import EventReader, HttpModel
@@ -63,7 +63,7 @@ class MessageReader:
         self._pricing = pricing
         self._reporter = reporter
         self._usage = UsageCount()
-        self._ids: set[str] = set()
+        self._ids = CallIds()
         self._inputs: dict[int, bytes] = {}
         self._thinking: set[int] = set()
         self._reason = ""
@@ -122,7 +122,7 @@ class MessageReader:
             case "tool_use":
                 if block.input:
                     self._inputs[index] = msgspec.json.encode(block.input)
-                yield ToolCallDelta(index, self._new_id(block.id or ""), block.name or "")
+                yield ToolCallDelta(index, self._ids.take(block.id), block.name or "")
             case _:
                 raise self._unknown("content", block.type)
 
@@ -156,12 +156,6 @@ class MessageReader:
         if reason == "refusal":
             raise self._reporter.failed("refused", "the model declined to go on")
         self._reason = reason or self._reason
-
-    def _new_id(self, given: str) -> str:
-        while not given or given in self._ids:
-            given = f"call_{secrets.token_hex(8)}"
-        self._ids.add(given)
-        return given
 
     def _unknown(self, what: str, name: str) -> Exception:
         return self._reporter.failed("malformed", f"unknown {what} {name!r}")

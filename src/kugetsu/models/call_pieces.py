@@ -5,11 +5,10 @@ gateways), leave the index out (older Ollama, Gemini), count from 1, repeat id a
 id for each fragment, or give no id at all.
 """
 
-import secrets
-
 import msgspec
 
 from kugetsu.messages import ToolCallDelta
+from kugetsu.models.call_ids import CallIds
 from kugetsu.models.encoding import is_object
 from kugetsu.models.openai_chunks import CallPiece, FunctionPiece
 
@@ -34,7 +33,7 @@ class CallPieces:
     def __init__(self) -> None:
         self._calls: list[_Call] = []
         self._latest: dict[int | None, _Call] = {}
-        self._ids: set[str] = set()
+        self._ids = CallIds()
 
     def __bool__(self) -> bool:
         return bool(self._calls)
@@ -49,16 +48,10 @@ class CallPieces:
         if call is None or _begins_another(call, piece.id or "", name, arguments):
             call = self._latest[piece.index] = _Call(len(self._calls), piece.id or "")
             self._calls.append(call)
-            new_id = self._new_id(call.given_id)
+            new_id = self._ids.take(call.given_id)
         call.name = call.name or name
         call.arguments.append(arguments)
         return ToolCallDelta(call.number, new_id, name, arguments)
-
-    def _new_id(self, given: str) -> str:
-        while not given or given in self._ids:
-            given = f"call_{secrets.token_hex(8)}"
-        self._ids.add(given)
-        return given
 
 
 def _begins_another(call: _Call, given_id: str, name: str, arguments: str) -> bool:

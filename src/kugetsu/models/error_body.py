@@ -20,7 +20,10 @@ _CODE_KEYS: Final = frozenset(
 )
 _STATUS_KEYS: Final = frozenset({"code", "status", "status_code", "http_code"})
 _MARKERS: Final = frozenset({"flagged_input"})
-_STATUSES: Final = range(400, 600)
+_STATUSES: Final = {str(status): status for status in range(400, 600)}
+
+# What is never closed reaches to the end, so that a page of openings does not cost the square of its length.
+_MARKUP: Final = re.compile(r"<(script|style)\b.*?(?:</\1\s*>|\Z)|<[a-z/!?][^>]*>?", re.IGNORECASE | re.DOTALL)
 
 
 class ErrorBody(msgspec.Struct, frozen=True):
@@ -96,14 +99,11 @@ def _decoded(text: str) -> Any | None:  # noqa: ANN401 - any JSON
 
 
 def _status(value: object) -> int | None:
-    if isinstance(value, str):
-        value = int(value) if value.isascii() and value.isdigit() else None
-    return value if isinstance(value, int) and value in _STATUSES else None
+    return _STATUSES.get(str(value))
 
 
 def _plain(text: str) -> str:
     """The words of a page of HTML; any other text as it is."""
     if text.lstrip()[:1] != "<":
         return text
-    without = re.sub(r"(?is)<(script|style)\b.*?</\1\s*>|<[^>]*>", " ", text)
-    return " ".join(without.split())
+    return " ".join(_MARKUP.sub(" ", text).split())

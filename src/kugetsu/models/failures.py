@@ -110,6 +110,13 @@ _RULES: Final = (
 
 _OUT_OF_MONEY: Final = re.compile(r"exceeded your current quota|quota exceeded", re.IGNORECASE)
 
+_SEARCHED: Final = 4096
+"""Characters of a message that the rules look at: some of them cost the square of its length."""
+
+_DAILY: Final = "perday"
+"""Part of the ids of Gemini's daily quotas (`GenerateRequestsPerDayPerProjectPerModel-FreeTier`). Gemini asks for a wait
+of seconds even where one of these is used up."""
+
 _STATUSES: Final[dict[int, ModelFailure]] = {
     401: "authentication",
     402: "quota",
@@ -151,6 +158,9 @@ def classify(status: int | None, body: ErrorBody, *, waits: bool) -> ModelFailur
         waits: whether the provider says how long to wait.
     """
     status = status or body.status
+    if any(_DAILY in code for code in body.codes):
+        return "quota"
+    body = msgspec.structs.replace(body, message=body.message[:_SEARCHED])
     for rule in _RULES:
         if (status is None or not rule.statuses or status in rule.statuses) and _fits(rule, body):
             return rule.kind

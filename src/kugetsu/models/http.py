@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from http import HTTPStatus
@@ -24,6 +25,9 @@ _ERROR_BODY_LIMIT: Final = 64 * 1024
 _ERROR_BODY_SECONDS: Final = 5.0
 _COPIED_AT_ONCE: Final = 2**20
 _DRAIN_SECONDS: Final = 1.0
+
+_COMMENTS_AT_MOST: Final = 10
+"""Times the longest silence that comments may fill: OpenRouter sends them while a model is queued, for minutes."""
 
 _CLOSED: Final = "this program has closed its connections"
 
@@ -79,7 +83,7 @@ class Endpoint:
         connections: the shared pool.
         url: of the call.
         headers: of every call, the key among them.
-        idle_seconds: longest silence before a call counts as stalled.
+        idle_seconds: longest silence before a call counts as stalled. Comments may fill ten times as much.
         reporter: makes the errors.
 
     Errors are raised outside the handlers of what caused them: those causes carry the request, and with it the key.
@@ -137,6 +141,11 @@ class Endpoint:
             case _:
                 return failed("network", str(error) or type(error).__name__)
 
+    def waited(self, seconds: float) -> ModelError | None:
+        """The failure of a call that has waited this long for an event, although bytes came; None while it may wait."""
+        longest = _COMMENTS_AT_MOST * self._idle_seconds
+        return self.reporter.failed("stall", f"no event for {longest:g} seconds") if seconds > longest else None
+
     async def _send(self, body: bytes) -> aiohttp.ClientResponse:
         if self._connections.closed:
             raise self.reporter.failed("network", _CLOSED)
@@ -176,6 +185,7 @@ class Answer:
         self._content = response.content
         self._response = response
         self._received = 0
+        self._waited = 0.0
 
     async def read(self) -> bytes:
         """The next bytes, empty at the end.
@@ -183,16 +193,29 @@ class Answer:
         Raises:
             ModelError: the connection broke or fell silent, or the reply is absurdly large.
         """
+        # Only the time spent in here counts: whoever reads may take as long as it likes over an event.
+        asked = time.monotonic()
         try:
             chunk = await self._content.readany()
         except _BROKEN as error:
             failure = self._endpoint.failure(error)
         else:
-            self._received += len(chunk)
-            if self._received <= _REPLY_LIMIT:
+            self._waited += time.monotonic() - asked
+            too_much = self._too_large(len(chunk)) or self._endpoint.waited(self._waited)
+            if too_much is None:
                 return chunk
-            failure = self._endpoint.reporter.failed("malformed", f"the reply is larger than {_REPLY_LIMIT:,} bytes")
+            failure = too_much
         raise failure
+
+    def heard(self) -> None:
+        """Note that the bytes read last completed an event, and were more than comments."""
+        self._waited = 0.0
+
+    def _too_large(self, size: int) -> ModelError | None:
+        self._received += size
+        if self._received <= _REPLY_LIMIT:
+            return None
+        return self._endpoint.reporter.failed("malformed", f"the reply is larger than {_REPLY_LIMIT:,} bytes")
 
     async def drain(self) -> None:
         """Wait a moment for the end of a reply whose last event has come, so that its connection can be used again."""

@@ -73,7 +73,10 @@ class HttpModel(ABC):
         async with self._endpoint.call(self._encoded(request)) as answer:
             while not reader.finished:
                 chunk = await self._next(answer, reader)
-                for delta in self._deltas(reader, parser, chunk):
+                events = self._events(parser, chunk)
+                if events:
+                    answer.heard()
+                for delta in self._deltas(reader, events):
                     yield delta
                 if not chunk:
                     break
@@ -91,9 +94,9 @@ class HttpModel(ABC):
                 raise
             return b""
 
-    def _deltas(self, reader: EventReader, parser: EventParser, chunk: bytes) -> Iterable[Delta]:
-        """The pieces that some bytes bring."""
-        for name, data in self._events(parser, chunk):
+    def _deltas(self, reader: EventReader, events: list[ServerEvent]) -> Iterable[Delta]:
+        """The pieces that some events bring."""
+        for name, data in events:
             if reader.finished:
                 return
             if data:

@@ -8,7 +8,10 @@ from typing import Any, Final
 
 import msgspec
 
-from kugetsu.models.pricing import Tokens
+from kugetsu.models.pricing import Tokens, token_count
+
+_MOST_DOLLARS: Final = 1e6
+"""No call costs more."""
 
 
 class FunctionPiece(msgspec.Struct, gc=False):
@@ -78,22 +81,24 @@ class UsagePiece(msgspec.Struct, gc=False):
     def tokens(self) -> Tokens:
         """The counts in our terms. Never negative, and parts never larger than the whole."""
         details = self.prompt_tokens_details or PromptDetails()
-        prompt = _count(self.prompt_tokens)
+        prompt = token_count(self.prompt_tokens)
         cached = details.cached_tokens or self.prompt_cache_hit_tokens or self.cached_tokens
         # Gemini and xAI leave reasoning out of the completion, but not out of the total.
-        output = max(_count(self.completion_tokens), _count(self.total_tokens) - prompt)
+        output = max(token_count(self.completion_tokens), token_count(self.total_tokens) - prompt)
         return Tokens(
             input=prompt,
             output=output,
-            cached=min(prompt, _count(cached)),
-            cache_write=min(prompt, _count(details.cache_write_tokens)),
+            cached=min(prompt, token_count(cached)),
+            cache_write=min(prompt, token_count(details.cache_write_tokens)),
             cost_usd=self._cost(),
             known=True,
         )
 
     def _cost(self) -> float | None:
         """OpenRouter's own figure; with a key of the user's own it is but its fee and says nothing."""
-        return float(self.cost) if isinstance(self.cost, int | float) and not self.is_byok else None
+        if self.is_byok or not isinstance(self.cost, int | float):
+            return None
+        return float(self.cost) if 0 <= self.cost < _MOST_DOLLARS else None
 
 
 class GroqExtra(msgspec.Struct, gc=False):
@@ -114,7 +119,3 @@ class Chunk(msgspec.Struct, gc=False):
 
 
 DECODER: Final = msgspec.json.Decoder(Chunk, strict=False)
-
-
-def _count(number: float | None) -> int:
-    return max(0, int(number or 0))

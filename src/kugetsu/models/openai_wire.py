@@ -20,6 +20,10 @@ _DONE: Final = b"[DONE]"
 _CONVERSATION_LENGTH: Final = 64
 _CHUNK: Final = "chat.completion.chunk"
 _HEARTBEATS: Final = frozenset({b"ping", b"keepalive", b"keep-alive", b"heartbeat"})
+_CUT: Final = frozenset({"length", "model_length", "max_tokens"})
+"""Finish reasons, in lower case, of replies that are not whole: OpenAI's, Mistral's, and what Gemini and Anthropic call
+it, which gateways pass on."""
+
 _GAVE_UP: Final = frozenset({"error", "insufficient_system_resource", "abort"})
 
 
@@ -115,7 +119,7 @@ class ChunkReader:
     def end(self) -> ReplyEnd:
         """Why the reply ended; see `EventReader`."""
         stop: StopReason = "tool_calls" if self._calls else "end"
-        return ReplyEnd("length" if self._reason == "length" else stop, self._pricing.usage(self._tokens))
+        return ReplyEnd("length" if self._reason.lower() in _CUT else stop, self._pricing.usage(self._tokens))
 
     def _deltas(self, delta: DeltaPiece) -> Iterator[Delta]:
         if reasoning := delta.reasoning_content or delta.reasoning:

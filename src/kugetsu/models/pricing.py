@@ -15,6 +15,15 @@ Rate: TypeAlias = tuple[tuple[int, float], ...]
 holds for all its tokens, which is how Anthropic, Google and OpenAI charge for long prompts."""
 
 
+_MOST_TOKENS: Final = 1e12
+"""No call has more."""
+
+
+def token_count(number: float | None) -> int:
+    """Read a count as a server reports it; one that cannot be true (negative, infinite, no number) is 0."""
+    return int(number) if number is not None and 0 < number < _MOST_TOKENS else 0
+
+
 class Tokens(msgspec.Struct, gc=False):
     """What a provider reports of one call.
 
