@@ -99,3 +99,30 @@ async def test_a_broken_repository_is_walked(project: ToolBench) -> None:
     (project.root / ".git/HEAD").unlink()
     shutil.rmtree(project.root / ".git/objects")
     assert "build/out.py" in await project.text("find", pattern="*")
+
+
+async def test_tracked_files_below_what_became_a_link_are_left_out(project: ToolBench, tmp_path: Path) -> None:
+    project.git("add", "-A")
+    (project.root / "src").rename(tmp_path / "outside")
+    (project.root / "src").symlink_to("../outside")
+    assert await project.text("find", pattern="*.py") == ".hidden/c.py\nnew.py"
+
+
+async def test_files_of_repositories_within_are_found_by_their_own_rules(project: ToolBench) -> None:
+    for name in ("sub", "sub/in", "sub/in/in", "sub/in/in/in", "sub/in/in/in/in"):
+        project.put(f"{name}/x.py")
+        project.put(f"{name}/skipped.py")
+        project.put(f"{name}/.gitignore", "skipped.py\n")
+        project.git("init", "-q", name)
+    project.git("-C", "sub", "add", "x.py")
+    found = (await project.text("find", pattern="*.py")).split("\n")
+    assert found == sorted(found)
+    within = [path for path in found if path.startswith("sub/")]
+    asked = ["sub/in/in/in/x.py", "sub/in/in/x.py", "sub/in/x.py", "sub/x.py"]
+    assert [path for path in within if not path.startswith("sub/in/in/in/")] == asked[1:]
+    assert {"sub/in/in/in/x.py", "sub/in/in/in/in/x.py"} <= set(within)
+
+
+async def test_a_tracked_path_of_very_many_directories_is_no_trouble(project: ToolBench) -> None:
+    project.git("update-index", "--add", "--cacheinfo", f"100644,{'0' * 39}1,{'d/' * 1800}f")
+    assert await project.text("find", pattern="a.py") == "src/a.py"

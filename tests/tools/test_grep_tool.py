@@ -1,6 +1,8 @@
 import asyncio
 import os
 import shutil
+import time
+from collections.abc import Coroutine
 from pathlib import Path
 
 import pytest
@@ -232,6 +234,40 @@ async def test_links_and_pipes_are_not_followed(box: ToolBench, tmp_path: Path) 
     assert await box.text("grep", pattern="needle") == "No matches found"
     assert "not a regular file" in await box.refusal("grep", pattern="needle", path="pipe")
     assert "does not exist" in await box.refusal("grep", pattern="needle", path="nowhere")
+
+
+async def test_files_below_what_became_a_link_are_not_searched(project: ToolBench, tmp_path: Path) -> None:
+    project.git("add", "-A")
+    (project.root / "src").rename(tmp_path / "outside")
+    (project.root / "src").symlink_to("../outside")
+    for around in (0, 1):
+        shown = await project.text("grep", pattern="needle", glob="*.py", context=around)
+        assert shown == ".hidden/x.py:1: needle"
+
+
+async def test_repositories_within_are_searched(project: ToolBench) -> None:
+    project.put("clone/a.py", "needle\n")
+    project.put("clone/skipped.py", "needle\n")
+    project.put("clone/.gitignore", "skipped.py\n")
+    project.git("init", "-q", "clone")
+    assert await project.text("grep", pattern="^needle$", glob="*.py") == ".hidden/x.py:1: needle\nclone/a.py:1: needle"
+
+
+async def test_the_loop_goes_on_while_very_many_matches_are_read(box: ToolBench) -> None:
+    for number in range(400):
+        box.put(f"f{number:03}", "x\n" * 1500)
+    assert min([await longest_stop(box.text("grep", pattern="x", limit=10_000)) for _ in range(3)]) < 0.08
+
+
+async def longest_stop(call: Coroutine[object, object, str]) -> float:
+    """Seconds for which the loop did nothing else, at most, during a call."""
+    calling = asyncio.create_task(call)
+    longest, before = 0.0, time.monotonic()
+    while not calling.done():
+        await asyncio.sleep(0)
+        longest, before = max(longest, time.monotonic() - before), time.monotonic()
+    await calling
+    return longest
 
 
 def put_program(directory: Path, name: str, script: str) -> str:

@@ -47,3 +47,9 @@ async def test_what_is_no_directory_is_refused(box: ToolBench) -> None:
     assert await box.refusal("ls", path="file") == "file is not a directory (use read)"
     assert "not a directory" in await box.refusal("ls", path="pipe")
     assert "near names in the same directory: file" in await box.refusal("ls", path="fille")
+
+
+async def test_a_link_that_cannot_be_followed_is_listed_plainly(box: ToolBench) -> None:
+    box.put("file")
+    (box.root / "bad").symlink_to("n" * 300)
+    assert await box.text("ls") == "bad\nfile"

@@ -1,5 +1,6 @@
 import asyncio
 import base64
+import contextlib
 import os
 import socket
 import time
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kugetsu.messages import Image
+from kugetsu.tools import windows
 from kugetsu.tools.decoding import UTF_8
 from kugetsu.tools.windows import count_lines, read_window
 from tools.toolbench import ToolBench, text_of
@@ -205,10 +207,66 @@ def test_a_window_holds_the_lines_asked_for(lines: list[str], ended: bool, first
         file.write(content.encode())
         assert count_lines(file) == len(expected)
         window = read_window(file, UTF_8, first, count)
-    if window is None:
+    if isinstance(window, int):
         assert first > max(1, len(expected))
+        assert window == len(expected)
     else:
         shown = expected[first - 1 :][:count]
         assert window.text.lines == len(shown)
         assert window.text.content in {"\n".join(shown), "\n".join([*shown, ""])}
         assert window.more is (len(expected) > first - 1 + count)
+
+
+def open_files() -> set[str]:
+    """What the descriptors of this process lead to."""
+    found = set()
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            found.add(str(descriptor.readlink()))
+    return found
+
+
+async def test_a_cancelled_read_stops_its_scan(box: ToolBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(windows, "SCANNED_BYTES", 2**60)
+    huge = box.put("huge", "line\n" * 3000)
+    os.truncate(huge, 60 * 1024**3)
+    reading = asyncio.create_task(box.text("read", path="huge", offset=5000))
+    while str(huge) not in open_files():
+        await asyncio.sleep(0.001)
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    async with asyncio.timeout(2):
+        while str(huge) in open_files():
+            await asyncio.sleep(0.01)
+
+
+async def test_a_line_is_searched_only_so_far(box: ToolBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(windows, "SCANNED_BYTES", 2 * 1024**2)
+    with box.put("huge", "first\n" + "x" * 100_000).open("r+b") as file:
+        file.truncate(60 * 1024**3)
+    async with asyncio.timeout(2):
+        message = await box.refusal("read", path="huge", offset=5000)
+    assert message == (
+        "Line 5000 is not within the first 2.0MB of the file (look further with bash, for example tail or sed -n)"
+    )
+
+
+async def test_a_line_without_end_is_measured_only_so_far(box: ToolBench) -> None:
+    with box.put("huge", "x" * 100_000).open("r+b") as file:
+        file.truncate(60 * 1024**3)
+    async with asyncio.timeout(10):
+        assert (await box.text("read", path="huge")).startswith("[Line 1 is over 1.0GB, exceeds 50.0KB limit.")
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+async def test_a_line_feed_that_alone_is_over_the_limit_is_nothing_to_continue_with(
+    box: ToolBench, mark: bytes
+) -> None:
+    content = ("x" * 1023 + "\n") * 50 + "\n"
+    box.put("a", mark + content.encode()[1:])
+    assert await box.text("read", path="a") == content[1:]
+    box.put("a", mark + content[:-2].encode() + b"y\n")
+    assert await box.text("read", path="a") == content[:-2] + "y"
+    box.put("a", mark + content[:-2].encode() + b"y\nmore")
+    assert "Use offset=51 to continue" in await box.text("read", path="a")

@@ -131,3 +131,37 @@ def test_a_reader_meets_the_old_content_or_the_new_one_and_never_a_part(tmp_path
         assert reader.read() == b"old"
     assert file.read_bytes() == b"new" * 1000
     assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.parametrize("inside", [False, True])
+@pytest.mark.parametrize(
+    ("tool", "content"), [("write", {"content": "new"}), ("edit", {"oldText": "old", "newText": "new"})]
+)
+async def test_a_path_that_leads_elsewhere_after_a_wait_is_refused(
+    box: ToolBench, tmp_path: Path, tool: str, content: dict[str, str], inside: bool
+) -> None:
+    elsewhere = (box.root if inside else tmp_path) / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "a").write_text("old")
+    file = box.put("d/a", "old")
+    async with box.locks.hold(Path(os.path.realpath(file))):
+        calling = asyncio.create_task(box.refusal(tool, path="d/a", **content))
+        await asyncio.sleep(0.02)
+        file.unlink()
+        file.parent.rmdir()
+        file.parent.symlink_to(elsewhere)
+    assert ("leads to another file" if inside else "outside the workspace") in await calling
+    assert (elsewhere / "a").read_text() == "old"
+
+
+@pytest.mark.parametrize("path", [f"new/sub/{'n' * 256}", f"new/{'n' * 256}/a", f"kept/new/{'n' * 256}"])
+async def test_a_refused_write_leaves_no_directory_behind(box: ToolBench, path: str) -> None:
+    (box.root / "kept").mkdir()
+    assert "the name is too long" in await box.refusal("write", path=path, content="x")
+    assert [entry.name for entry in box.root.rglob("*")] == ["kept"]
+
+
+async def test_directories_made_for_a_file_that_cannot_grow_are_removed(box: ToolBench) -> None:
+    with largest_file(1000):
+        assert "larger than allowed" in await box.refusal("write", path="a/b/c", content="x" * 5000)
+    assert list(box.root.iterdir()) == []

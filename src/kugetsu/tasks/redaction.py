@@ -6,7 +6,7 @@ from typing import Final
 # What comes from others may be made to be slow to search: parts that can begin anywhere have a longest length.
 _SCHEME: Final = r"[a-z][a-z0-9+.-]{0,20}://"
 _USER_INFO: Final = re.compile(rf"(?P<scheme>{_SCHEME})(?P<user>[^\s/'\"]*)@", re.IGNORECASE)
-_QUERY: Final = re.compile(rf"(?P<url>{_SCHEME}[^\s'\"?]{{0,4000}})\?[^\s'\"]*", re.IGNORECASE)
+_QUERY: Final = re.compile(rf"(?P<url>{_SCHEME}[^\s'\"?]{{0,1500}})\?[^\s'\"]*", re.IGNORECASE)
 
 
 def redacted(text: str) -> str:

@@ -15,7 +15,7 @@ from kugetsu.protocols import ToolContext, ToolKind, ToolOutput
 from kugetsu.tools.decoding import decode_exactly, encode, showable
 from kugetsu.tools.failures import explained
 from kugetsu.tools.matching import Edited, Replacement, apply_edits
-from kugetsu.tools.paths import locate_for_writing, missing, show
+from kugetsu.tools.paths import ensure_unmoved, locate_for_writing, missing, show
 from kugetsu.tools.replacing import replace_file
 from kugetsu.tools.truncation import show_size
 
@@ -88,10 +88,12 @@ class EditTool:
         path = locate_for_writing(arguments.path, context, confine=self._confine)
         name = showable(arguments.path)
         async with context.locks.hold(path):
+            ensure_unmoved(path, arguments.path, context, confine=self._confine)
             if _size(name, path) <= _AT_ONCE_BYTES:
                 data, edited = _edit(path, arguments.replacements, name)
             else:
                 data, edited = await asyncio.to_thread(_edit, path, arguments.replacements, name)
+                ensure_unmoved(path, arguments.path, context, confine=self._confine)
             with explained("write", name):
                 replace_file(path, data)
         return ToolOutput.of(_summary(show(path, context), len(arguments.replacements), edited))

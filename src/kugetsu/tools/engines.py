@@ -7,6 +7,7 @@ to git, whose dialect is Perl's. So they part only where both take a pattern but
 operations in classes (`[a&&b]`), `\<` and `\>`, and classes of one case (`\p{Lu}`) when case is ignored.
 """
 
+import asyncio
 import contextlib
 import os
 import re
@@ -25,6 +26,9 @@ from kugetsu.processes import start_command
 
 _OUTPUT_BYTES: Final = 4 * 1024 * 1024
 """What one run of a program may print; then it is ended by the system. Matches come in order, so the first are there."""
+
+_AT_ONCE_BYTES: Final = 64 * 1024
+"""Output up to this size is parsed without a thread: some milliseconds."""
 
 _RECORD: Final = re.compile(rb"([^\0]+)\0(\d+)[:\0](.*)(?:\n|\Z)")
 """A match as both print it: path, zero byte, line number, colon or zero byte, line."""
@@ -59,7 +63,7 @@ class Query(msgspec.Struct, frozen=True):
     most: int
 
 
-class Hit(msgspec.Struct, frozen=True):
+class Hit(msgspec.Struct, frozen=True, gc=False):
     """A line that matches.
 
     Attributes:
@@ -149,7 +153,8 @@ class Engine:
             if code not in {0, 1, -signal.SIGXFSZ} and (message or code < 0):
                 raise _RefusedError(_reason(message) or f"the program was ended by signal {-code}")
             output = _contents(out)
-            return Hits(_parse(output), complete=len(output) < _OUTPUT_BYTES)
+            found = _parse(output) if len(output) <= _AT_ONCE_BYTES else await asyncio.to_thread(_parse, output)
+            return Hits(found, complete=len(output) < _OUTPUT_BYTES)
 
 
 @contextmanager
@@ -174,7 +179,9 @@ def _limit_output(pid: int) -> None:
 
 
 def _parse(output: bytes) -> list[Hit]:
-    return [Hit(os.fsdecode(path), int(line), text) for path, line, text in _RECORD.findall(output)]
+    # One by one: a single long call of C would hold up all threads.
+    records = (record.group(1, 2, 3) for record in _RECORD.finditer(output))
+    return [Hit(os.fsdecode(path), int(line), text) for path, line, text in records]
 
 
 def _reason(message: bytes) -> str:

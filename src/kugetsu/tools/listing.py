@@ -4,6 +4,7 @@ import asyncio
 import os
 import stat
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -20,7 +21,10 @@ INCOMPLETE: Final = f"Only the first {MOST_FILES} files were looked at; name a s
 """Tells that there were more."""
 
 _SECONDS: Final = 30.0
-"""Time limit of git's part."""
+"""Time limit of a listing."""
+
+_NESTED: Final = 4
+"""Repositories within each other that git is asked about; any further inside are walked."""
 
 _LIST_FILES: Final = ("ls-files", "-z", "--cached", "--others", "--exclude-standard")
 
@@ -42,8 +46,9 @@ class Listing(msgspec.Struct, frozen=True):
 async def list_files(base: Path, context: ToolContext) -> Listing:
     """List the files below a directory.
 
-    In a git worktree: tracked files, and untracked ones that are not ignored. Elsewhere, or where git ignores the
-    directory itself, so that it must have been meant: all files but those below a `.git`.
+    In a git worktree: tracked files, and untracked ones that are not ignored, also those of untracked repositories
+    in it, by their own rules. Elsewhere, or where git ignores the directory itself, so that it must have been meant:
+    all files but those below a `.git`. No link is followed, not even where git still has files below it.
 
     Args:
         base: the directory, resolved.
@@ -53,12 +58,12 @@ async def list_files(base: Path, context: ToolContext) -> Listing:
         ToolError: it takes too long.
         OSError: git cannot be started for want of memory or processes.
     """
-    found = await _git(base, context, *_LIST_FILES)
-    if found is not None and (found or not await _ignored(base, context)):
-        paths = await asyncio.to_thread(lambda: sorted({os.fsdecode(path) for path in found.split(b"\0") if path}))
-        return Listing(base, paths[:MOST_FILES], complete=len(paths) <= MOST_FILES)
-    paths = await asyncio.to_thread(_walk, base)
-    return Listing(base, sorted(paths[:MOST_FILES]), complete=len(paths) <= MOST_FILES)
+    try:
+        async with asyncio.timeout(_SECONDS):
+            paths = await _paths(base, context, _NESTED)
+    except TimeoutError:
+        raise ToolError(f"Listing files took more than {_SECONDS:g} seconds", fix="name a smaller directory") from None
+    return Listing(base, paths[:MOST_FILES], complete=len(paths) <= MOST_FILES)
 
 
 def is_file(path: Path) -> bool:
@@ -80,18 +85,44 @@ def _mode(path: Path) -> int | None:
         return None
 
 
+async def _paths(base: Path, context: ToolContext, depth: int) -> list[str]:
+    """Sorted paths of files; possibly more than a listing takes."""
+    found = await _git(base, context, *_LIST_FILES) if depth else None
+    if found is None or (not found and await _ignored(base, context)):
+        return await asyncio.to_thread(lambda: sorted(_walk(base)))
+    files, repositories = await asyncio.to_thread(_entries, base, found)
+    for repository in repositories:
+        if len(files) > MOST_FILES:
+            break
+        files += [repository + path for path in await _paths(base / repository, context, depth - 1)]
+    return await asyncio.to_thread(sorted, files)
+
+
+def _entries(base: Path, found: bytes) -> tuple[list[str], list[str]]:
+    """What git lists: files, and other repositories, whose names end in `/`. Nothing below a link."""
+    is_link = cache(lambda directory: Path(base / directory).is_symlink())
+    names = {os.fsdecode(name) for name in found.split(b"\0") if name}
+    paths = sorted(path for path in names if not any(map(is_link, _directories(path))))
+    files = [path for path in paths if not path.endswith("/")]
+    return files, [path for path in paths if path.endswith("/")]
+
+
+def _directories(path: str) -> Iterator[str]:
+    """Those on the way to a path, from the top."""
+    end = path.find("/")
+    while end >= 0:
+        yield path[:end]
+        end = path.find("/", end + 1)
+
+
 async def _git(base: Path, context: ToolContext, *arguments: str) -> bytes | None:
     """What git prints; None where it fails, above all outside of a worktree, or is not installed."""
     # A file system monitor is a program that the repository's configuration names: not started for a listing.
     command = ("git", "--no-optional-locks", "-c", "core.fsmonitor=false", *arguments)
     try:
-        done = await capture(command, cwd=base, env=context.environment, seconds=_SECONDS)
+        done = await capture(command, cwd=base, env=context.environment)
     except FileNotFoundError:
         return None
-    except TimeoutError:
-        raise ToolError(
-            f"git needed more than {_SECONDS:g} seconds to list files", fix="name a smaller directory"
-        ) from None
     return done.stdout if done.code == 0 else None
 
 

@@ -65,8 +65,11 @@ def _names(path: Path) -> list[str]:
 
 
 def _is_directory(entry: os.DirEntry[str]) -> bool:
-    """Whether an entry is a directory or leads to one; a loop of links leads to nothing."""
-    return entry.is_dir(follow_symlinks=False) or (entry.is_symlink() and Path(entry).is_dir())
+    """Whether an entry is a directory or leads to one; a link that cannot be followed leads to nothing."""
+    try:
+        return entry.is_dir(follow_symlinks=False) or (entry.is_symlink() and Path(entry).is_dir())
+    except OSError:
+        return False
 
 
 def _listing(names: list[str], limit: int) -> str:

@@ -47,6 +47,18 @@ def locate_for_writing(text: str, context: ToolContext, *, confine: bool) -> Pat
     return path
 
 
+def ensure_unmoved(path: Path, text: str, context: ToolContext, *, confine: bool) -> None:
+    """Make sure, after a wait, that a path still leads to the file that `locate_for_writing` found.
+
+    Raises:
+        ToolError: a directory or link on the way was changed meanwhile.
+    """
+    if locate_for_writing(text, context, confine=confine) != path:
+        raise ToolError(
+            f"{showable(text)} leads to another file since this call began", fix="look with ls, then repeat"
+        )
+
+
 def show(path: Path, context: ToolContext) -> str:
     """A resolved path as the model should write it: relative to the worktree where that holds it."""
     root = Path(os.path.realpath(context.root))

@@ -7,6 +7,7 @@ import os
 import shlex
 import stat
 from pathlib import Path
+from threading import Event
 from typing import Annotated, BinaryIO, Final
 
 import msgspec
@@ -20,7 +21,7 @@ from kugetsu.tools.decoding import SAMPLE_BYTES, UTF_8, Encoding
 from kugetsu.tools.failures import explained
 from kugetsu.tools.paths import locate, missing, show
 from kugetsu.tools.truncation import MAX_BYTES, MAX_LINES, show_size
-from kugetsu.tools.windows import Window, count_lines, read_window
+from kugetsu.tools.windows import SCANNED_BYTES, Window, read_window
 
 _AT_ONCE_BYTES: Final = 256 * 1024
 """Files up to this size are read without a thread: about a millisecond."""
@@ -68,7 +69,12 @@ class ReadTool:
         path = locate(arguments.path, context, confine=self._confine)
         if _size(arguments.path, path) <= _AT_ONCE_BYTES:
             return _read(path, arguments, context)
-        return await asyncio.to_thread(_read, path, arguments, context)
+        stop = Event()
+        try:
+            return await asyncio.to_thread(_read, path, arguments, context, stop)
+        finally:
+            # A thread cannot be cancelled, and the program's end waits for it.
+            stop.set()
 
 
 def _size(name: str, path: Path) -> int:
@@ -85,7 +91,7 @@ def _size(name: str, path: Path) -> int:
     return status.st_size
 
 
-def _read(path: Path, arguments: ReadArguments, context: ToolContext) -> ToolOutput:
+def _read(path: Path, arguments: ReadArguments, context: ToolContext, stop: Event | None = None) -> ToolOutput:
     name = show(path, context)
     with explained("read", name), os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
         head = file.read(SAMPLE_BYTES) or b""
@@ -99,7 +105,7 @@ def _read(path: Path, arguments: ReadArguments, context: ToolContext) -> ToolOut
                 f"{name} is {kinds.binary_kind(head)} of {show_size(size)} and cannot be shown as text",
                 fix="look into it with bash, for example file, xxd or a program made for it",
             )
-        return _text(file, name, encoding, size, arguments)
+        return _text(file, name, encoding, size, arguments, stop)
 
 
 def _picture(file: BinaryIO, name: str, media_type: str, size: int, *, images: bool) -> ToolOutput:
@@ -113,14 +119,16 @@ def _picture(file: BinaryIO, name: str, media_type: str, size: int, *, images: b
     return ToolOutput((Text(f"{what}:"), Image(data, media_type)))
 
 
-def _text(file: BinaryIO, name: str, encoding: Encoding, size: int, arguments: ReadArguments) -> ToolOutput:
+def _text(
+    file: BinaryIO, name: str, encoding: Encoding, size: int, arguments: ReadArguments, stop: Event | None
+) -> ToolOutput:
     notes = []
     if encoding.wide:
         file, encoding = _as_utf_8(file, name, encoding, size), UTF_8
     first = max(1, arguments.offset or 1)
-    window = read_window(file, encoding, first, min(arguments.limit or MAX_LINES, MAX_LINES))
-    if window is None:
-        raise ToolError(f"Offset {first} is beyond the end of {name} ({count_lines(file)} lines)")
+    window = read_window(file, encoding, first, min(arguments.limit or MAX_LINES, MAX_LINES), stop)
+    if isinstance(window, int):
+        raise ToolError(f"Offset {first} is beyond the end of {name} ({window} lines)")
     if encoding.guessed:
         notes.append(f"[{name} is not valid UTF-8; shown as {encoding.name}.]")
     elif "\ufffd" in window.text.content:
@@ -144,7 +152,8 @@ def _as_utf_8(file: BinaryIO, name: str, encoding: Encoding, size: int) -> Binar
 def _continuation(window: Window, name: str, arguments: ReadArguments) -> list[str]:
     """How to see the rest."""
     if window.text.first_too_long:
-        size, most = show_size(window.first_size), show_size(MAX_BYTES)
+        over = "over " if window.first_size >= SCANNED_BYTES else ""
+        size, most = over + show_size(window.first_size), show_size(MAX_BYTES)
         command = f"sed -n '{window.first}p' {shlex.quote(name)} | head -c {MAX_BYTES}"
         return [f"[Line {window.first} is {size}, exceeds {most} limit. Use bash: {command}]"]
     if not window.more:

@@ -5,6 +5,8 @@ import errno
 import os
 import secrets
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -19,22 +21,41 @@ def replace_file(path: Path, data: bytes) -> None:
         data: the whole new content.
 
     Raises:
-        OSError: it could not be written; the old content stands and nothing is left beside it.
+        OSError: it could not be written; the old content stands, and no file or directory is left that was not there.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    before = _status(path)
-    temporary = path.with_name(f".kugetsu-{secrets.token_hex(8)}.tmp")
-    # Short names of our own: the file's name may be as long as names can be.
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    with _parents(path.parent):
+        before = _status(path)
+        # Short names of our own: the file's name may be as long as names can be.
+        temporary = path.with_name(f".kugetsu-{secrets.token_hex(8)}.tmp")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        try:
+            with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor, not a path
+                if before is not None:
+                    _take_over(file.fileno(), before)
+                file.write(data)
+            temporary.replace(path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise
+
+
+@contextmanager
+def _parents(directory: Path) -> Iterator[None]:
+    """Make a directory with its parents; those made are removed again when the block fails."""
+    missing = [parent for parent in (directory, *directory.parents) if not os.path.lexists(parent)]
+    made: list[Path] = []
     try:
-        with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor, not a path
-            if before is not None:
-                _take_over(file.fileno(), before)
-            file.write(data)
-        temporary.replace(path)
+        for parent in reversed(missing):
+            # Another program may have made it meanwhile.
+            with contextlib.suppress(FileExistsError):
+                parent.mkdir()
+                made.append(parent)
+        yield
     except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
+        for parent in reversed(made):
+            with contextlib.suppress(OSError):
+                parent.rmdir()
         raise
 
 

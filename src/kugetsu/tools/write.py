@@ -8,7 +8,7 @@ from msgspec import Meta
 from kugetsu.protocols import ToolContext, ToolKind, ToolOutput
 from kugetsu.tools.decoding import UTF_8, encode, showable
 from kugetsu.tools.failures import explained
-from kugetsu.tools.paths import locate_for_writing, show
+from kugetsu.tools.paths import ensure_unmoved, locate_for_writing, show
 from kugetsu.tools.replacing import replace_file
 from kugetsu.tools.truncation import split_lines
 
@@ -43,6 +43,7 @@ class WriteTool:
         path = locate_for_writing(arguments.path, context, confine=self._confine)
         data = encode(arguments.content, UTF_8, showable(arguments.path))
         async with context.locks.hold(path):
+            ensure_unmoved(path, arguments.path, context, confine=self._confine)
             with explained("write", showable(arguments.path)):
                 existed = path.exists()
                 replace_file(path, data)
