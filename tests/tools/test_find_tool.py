@@ -123,6 +123,7 @@ async def test_files_of_repositories_within_are_found_by_their_own_rules(project
     assert {"sub/in/in/in/x.py", "sub/in/in/in/in/x.py"} <= set(within)
 
 
-async def test_a_tracked_path_of_very_many_directories_is_no_trouble(project: ToolBench) -> None:
-    project.git("update-index", "--add", "--cacheinfo", f"100644,{'0' * 39}1,{'d/' * 1800}f")
+@pytest.mark.parametrize("directory", ["d/" * 1800, "d/" * 2040, "d" * 300 + "/"])
+async def test_a_tracked_path_that_no_directory_can_hold_is_no_trouble(project: ToolBench, directory: str) -> None:
+    project.git("update-index", "--add", "--cacheinfo", f"100644,{'0' * 39}1,{directory}f")
     assert await project.text("find", pattern="a.py") == "src/a.py"

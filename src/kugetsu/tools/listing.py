@@ -100,7 +100,7 @@ async def _paths(base: Path, context: ToolContext, depth: int) -> list[str]:
 
 def _entries(base: Path, found: bytes) -> tuple[list[str], list[str]]:
     """What git lists: files, and other repositories, whose names end in `/`. Nothing below a link."""
-    is_link = cache(lambda directory: Path(base / directory).is_symlink())
+    is_link = cache(lambda directory: stat.S_ISLNK(_mode(base / directory) or 0))
     names = {os.fsdecode(name) for name in found.split(b"\0") if name}
     paths = sorted(path for path in names if not any(map(is_link, _directories(path))))
     files = [path for path in paths if not path.endswith("/")]
