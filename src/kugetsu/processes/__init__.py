@@ -1,6 +1,15 @@
 """Commands: started in groups of their own with a clean environment, and ended with their whole tree."""
 
-from kugetsu.processes.command import Captured, Command, capture, end_marked, kill_marked, start_command
+from kugetsu.processes.command import (
+    Captured,
+    Command,
+    capture,
+    contents_of,
+    end_marked,
+    kill_marked,
+    memory_file,
+    start_command,
+)
 from kugetsu.processes.environment import clean_environment
 from kugetsu.processes.output import MOST_OUTPUT_BYTES, Output, open_output
 
@@ -11,8 +20,10 @@ __all__ = [
     "Output",
     "capture",
     "clean_environment",
+    "contents_of",
     "end_marked",
     "kill_marked",
+    "memory_file",
     "open_output",
     "start_command",
 ]

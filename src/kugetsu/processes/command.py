@@ -197,17 +197,17 @@ async def capture(
         OSError: it could not be started.
         TimeoutError: it ran longer than `seconds`; its tree has been ended.
     """
-    with _memory() as out, _memory() as err, _memory(stdin) as given:
+    with memory_file() as out, memory_file() as err, memory_file(stdin) as given:
         async with start_command(argv, cwd=cwd, env=env, stdout=out, stderr=err, stdin=given) as command:
             code = await command.wait(seconds)
             if code is None:
                 raise TimeoutError(f"{argv[0]} took longer than {seconds:g} seconds")
-        return Captured(code, _contents(out), _contents(err))
+        return Captured(code, contents_of(out), contents_of(err))
 
 
 @contextmanager
-def _memory(contents: bytes = b"") -> Iterator[int]:
-    """A file in memory, positioned at its start."""
+def memory_file(contents: bytes = b"") -> Iterator[int]:
+    """Make a file in memory, positioned at its start; gives its descriptor."""
     descriptor = os.memfd_create("kugetsu")
     try:
         if contents:
@@ -217,6 +217,7 @@ def _memory(contents: bytes = b"") -> Iterator[int]:
         os.close(descriptor)
 
 
-def _contents(descriptor: int) -> bytes:
+def contents_of(descriptor: int) -> bytes:
+    """Everything that a file holds, wherever it is positioned."""
     size = os.fstat(descriptor).st_size
     return os.pread(descriptor, size, 0)

@@ -14,15 +14,14 @@ import re
 import resource
 import shutil
 import signal
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from kugetsu.errors import ToolError
-from kugetsu.processes import start_command
+from kugetsu.processes import contents_of, memory_file, start_command
 
 _OUTPUT_BYTES: Final = 4 * 1024 * 1024
 """What one run of a program may print; then it is ended by the system. Matches come in order, so the first are there."""
@@ -143,32 +142,18 @@ class Engine:
         return [*_GIT_GREP, *(["--ignore-case"] if query.ignore_case else []), "-e", pattern, "--"]
 
     async def _run(self, command: Sequence[str], paths: Sequence[str], environment: Mapping[str, str]) -> Hits:
-        with _memory() as out, _memory() as err:
+        with memory_file() as out, memory_file() as err:
             async with start_command(
                 [*command, *paths], cwd=self._base, env=environment, stdout=out, stderr=err
             ) as run:
                 _limit_output(run.pid)
                 code = await run.wait() or 0
-            message = _contents(err)
+            message = contents_of(err)
             if code not in {0, 1, -signal.SIGXFSZ} and (message or code < 0):
                 raise _RefusedError(_reason(message) or f"the program was ended by signal {-code}")
-            output = _contents(out)
+            output = contents_of(out)
             found = _parse(output) if len(output) <= _AT_ONCE_BYTES else await asyncio.to_thread(_parse, output)
             return Hits(found, complete=len(output) < _OUTPUT_BYTES)
-
-
-@contextmanager
-def _memory() -> Iterator[int]:
-    """A file in memory, so that the program neither waits for a reader nor leaves a file behind."""
-    descriptor = os.memfd_create("kugetsu-search")
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _contents(descriptor: int) -> bytes:
-    return os.pread(descriptor, os.fstat(descriptor).st_size, 0)
 
 
 def _limit_output(pid: int) -> None:
