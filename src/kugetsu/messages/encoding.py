@@ -12,12 +12,19 @@ def encode_json(value: object) -> bytes:
     try:
         return _encoder.encode(value)
     except UnicodeEncodeError:
-        return _encoder.encode(_mended(msgspec.to_builtins(value)))
+        return _encoder.encode(_mended(msgspec.to_builtins(value, enc_hook=_decoded)))
 
 
 def well_formed(text: str) -> str:
     """The text without lone surrogates, which stray bytes in file names and arguments become: U+FFFD in their place."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def _decoded(value: object) -> object:
+    """What is JSON already, as the values it stands for."""
+    if isinstance(value, msgspec.Raw):
+        return msgspec.json.decode(value)
+    raise NotImplementedError(f"{type(value).__name__} cannot be written as JSON")
 
 
 def _mended(value: object) -> object:

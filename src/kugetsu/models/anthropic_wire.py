@@ -5,11 +5,11 @@ from typing import Final
 
 import msgspec
 
-from kugetsu.messages import Delta, ReplyEnd, StopReason, TextDelta, ThinkingDelta, ToolCallDelta
+from kugetsu.messages import Delta, ReplyEnd, StopReason, TextDelta, ThinkingDelta, ToolCallDelta, encode_json
 from kugetsu.models.anthropic_events import DECODER, BlockPiece, DeltaPiece, Event, UsageCount
 from kugetsu.models.anthropic_request import message_list, retired_tools, system_blocks, tool_list
 from kugetsu.models.call_ids import CallIds
-from kugetsu.models.encoding import EncodedTools, JsonObject, encode
+from kugetsu.models.encoding import EncodedTools, JsonObject
 from kugetsu.models.http import Endpoint
 from kugetsu.models.http_model import EventReader, HttpModel
 from kugetsu.models.pricing import Pricing
@@ -50,7 +50,7 @@ class AnthropicModel(HttpModel):
             body["tools"] = self._tools.of(request.tools)
         elif retired := retired_tools(messages):
             body["tools"] = retired
-        return encode(body)
+        return encode_json(body)
 
     def _reader(self) -> EventReader:
         return MessageReader(self._pricing, self._endpoint.reporter)

@@ -6,6 +6,7 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
+from kugetsu.messages import encode_json
 from kugetsu.protocols import ToolSpec
 
 JsonObject: TypeAlias = dict[str, Any]
@@ -15,7 +16,6 @@ _NAME_LENGTH: Final = 64
 _NO_NAME: Final = re.compile(r"[^a-zA-Z0-9_-]")
 _TUPLES_KEPT: Final = 64
 
-_encoder: Final = msgspec.json.Encoder()
 _any_object: Final = msgspec.json.Decoder(JsonObject)
 
 
@@ -37,16 +37,8 @@ class EncodedTools:
         if known is None:
             if len(self._known) >= _TUPLES_KEPT:
                 self._known.clear()
-            known = self._known[id(tools)] = tools, msgspec.Raw(encode(self._shape(tools)))
+            known = self._known[id(tools)] = tools, msgspec.Raw(encode_json(self._shape(tools)))
         return known[1]
-
-
-def encode(body: JsonObject | list[JsonObject]) -> bytes:
-    """Encode a request; lone surrogates, which broken bytes leave in texts, become replacement characters."""
-    try:
-        return _encoder.encode(body)
-    except UnicodeEncodeError:
-        return _encoder.encode(_without_surrogates(body))
 
 
 def is_object(text: str) -> bool:
@@ -63,21 +55,9 @@ def arguments_object(arguments: str) -> str:
 
     Servers parse them again, and refuse the whole conversation when they cannot.
     """
-    return arguments if is_object(arguments) else encode({"invalid_arguments": arguments}).decode()
+    return arguments if is_object(arguments) else encode_json({"invalid_arguments": arguments}).decode()
 
 
 def tool_name(name: str) -> str:
     """A name that servers accept, for a past call of a tool that may not exist."""
     return _NO_NAME.sub("_", name)[:_NAME_LENGTH] or "unknown"
-
-
-def _without_surrogates(node: Any) -> Any:  # noqa: ANN401 - any JSON
-    match node:
-        case str():
-            return node.encode("utf-8", "replace").decode()
-        case dict():
-            return {key: _without_surrogates(value) for key, value in node.items()}
-        case list():
-            return [_without_surrogates(value) for value in node]
-        case _:
-            return node

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from kugetsu.errors import ModelError, ModelFailure
-from kugetsu.messages import Delta, ReplyEnd, StopReason, TextDelta, ThinkingDelta
+from kugetsu.messages import Delta, ReplyEnd, StopReason, TextDelta, ThinkingDelta, encode_json
 from kugetsu.models.call_pieces import CallPieces
-from kugetsu.models.encoding import EncodedTools, JsonObject, encode
+from kugetsu.models.encoding import EncodedTools, JsonObject
 from kugetsu.models.http import Endpoint
 from kugetsu.models.http_model import EventReader, HttpModel
 from kugetsu.models.openai_chunks import DECODER, CallPiece, Chunk, DeltaPiece
@@ -70,7 +70,7 @@ class OpenAIModel(HttpModel):
             body["tools"] = self._tools.of(request.tools)
         if self._conversation_field and request.conversation:
             body[self._conversation_field] = request.conversation[:_CONVERSATION_LENGTH]
-        return encode(body)
+        return encode_json(body)
 
     def _reader(self) -> EventReader:
         return ChunkReader(self._pricing, self._endpoint.reporter)

@@ -27,7 +27,6 @@ CALL_MARKER: Final = "KUGETSU_CALL"
 GRACE_SECONDS: Final = 1.0
 """Time between the polite signal and the final one."""
 
-
 _SHORTEST_WAIT: Final = 0.001
 """Seconds that a killed process is given to disappear, at first."""
 
