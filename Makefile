@@ -8,7 +8,7 @@ SHELL := bash
 .ONESHELL:
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test check fix bench lock clean FORCE
+.PHONY: help setup demo test drill check fix bench lock clean FORCE
 
 PYTHON ?= python3.13 python3.12 python3.11 python3
 ARGS :=
@@ -51,7 +51,10 @@ demo: setup ## Watch three shadows fix three bugs: no key, no server, no network
 	@.venv/bin/kugetsu demo $(ARGS)
 
 test: setup ## Run the tests
-	@.venv/bin/pytest $(ARGS)
+	@.venv/bin/pytest --numprocesses=3 --dist=worksteal --ignore=tests/drills $(ARGS)
+
+drill: setup ## Kill the program at every named point, and at random, and see that nothing is lost
+	@.venv/bin/pytest --numprocesses=2 --dist=worksteal tests/drills $(ARGS)
 
 check: setup ## Lint, formatting, types and the layers' contracts
 	@.venv/bin/ruff check

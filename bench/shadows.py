@@ -1,8 +1,8 @@
 """One measurement: N shadows of five turns against the scripted server. Prints one JSON object; fails if any task did.
 
 Run by `run.py` in a process of its own, so that memory and CPU belong to this measurement alone. Everything of a shadow
-is real (loop, wire over HTTP, tools, journal, records) but git: the worktree is a plain directory, and `workspaces.py`
-measures git by itself.
+is real (loop, wire over HTTP, tools, leases, a durable store) but git: the worktree is a plain directory that nobody
+keeps, and `workspaces.py` measures git by itself.
 """
 
 import argparse
@@ -19,12 +19,13 @@ import msgspec
 from kugetsu.agent import Hooks, RetryPolicy, Toolbox
 from kugetsu.app.tuning import tune_process
 from kugetsu.config import ProviderSettings, Settings
+from kugetsu.engine import Presences, Worker
 from kugetsu.models import Models
 from kugetsu.protocols import SystemClock, Tool, ToolContext, ToolOutput
 from kugetsu.shadows import NativeRuntime, Parts, Shadow
-from kugetsu.storage import FileStore
+from kugetsu.storage import SqlStore
 from kugetsu.tasks import Task, TaskReport, new_task_id
-from kugetsu.testing import DirectoryWorkspaces, FunctionTool
+from kugetsu.testing import DirectoryWorkspace, DirectoryWorkspaces, FunctionTool
 from kugetsu.tools import default_tools
 
 TURNS = 5
@@ -46,16 +47,35 @@ def make_tools() -> list[Tool]:
     return [FunctionTool("nothing", Nothing, do_nothing), *default_tools()]
 
 
-def make_shadow(models: Models, store: FileStore, home: Path, toolbox: Toolbox) -> Shadow:
+class Bare(DirectoryWorkspace):
+    """A directory of which no snapshot is taken."""
+
+    async def snapshot(self, turn: int) -> str:
+        """Keep nothing."""
+        del turn
+        return ""
+
+
+class BareWorkspaces(DirectoryWorkspaces):
+    """Makes such directories."""
+
+    async def create(self, task: Task, *, again: bool = False) -> Bare:
+        """Make one."""
+        made = await super().create(task, again=again)
+        return Bare(made.path, made.branch)
+
+
+def make_shadow(models: Models, worker: Worker, store: SqlStore, home: Path, toolbox: Toolbox) -> Shadow:
     """Put one shadow together, without git."""
     clock = SystemClock()
     task = Task(id=new_task_id(), prompt="Do the five turns.", repo="none", model="bench/m", created_at=clock.now())
     runtime = NativeRuntime(models.open(task.model), toolbox, clock=clock, hooks=Hooks(), retry=RetryPolicy())
     parts = Parts(
         runtime=runtime,
-        workspaces=DirectoryWorkspaces(home / "worktrees"),
+        workspaces=BareWorkspaces(home / "worktrees"),
         store=store,
         clock=clock,
+        worker=worker.ready,
         scratch=home / "scratch" / task.id,
         environment=os.environ,
     )
@@ -76,16 +96,20 @@ def peak_megabytes() -> float:
 async def measure(number: int, base_url: str, home: Path) -> dict[str, float]:
     """Run the shadows at the same time and account for them."""
     settings = Settings(providers={"bench": ProviderSettings(base_url=base_url)})
-    toolbox, store = Toolbox(make_tools()), FileStore(home)
-    async with Models(settings, os.environ) as models:
-        await make_shadow(models, store, home, toolbox).run()  # so that what is loaded once is not counted
+    toolbox, clock = Toolbox(make_tools()), SystemClock()
+    store = await SqlStore.open(home)
+    worker = Worker(store, Presences(home), clock=clock)
+    async with Models(settings, os.environ) as models, worker.open():
+        # What is loaded once is not counted.
+        await worker.run(make_shadow(models, worker, store, home, toolbox))
         tune_process()
         before, own, children, started = peak_megabytes(), *cpu_seconds(), time.monotonic()
-        shadows = [make_shadow(models, store, home, toolbox) for _ in range(number)]
+        shadows = [make_shadow(models, worker, store, home, toolbox) for _ in range(number)]
         async with asyncio.TaskGroup() as group:
-            runs = [group.create_task(shadow.run()) for shadow in shadows]
+            runs = [group.create_task(worker.run(shadow)) for shadow in shadows]
         wall = time.monotonic() - started
         own_after, children_after = cpu_seconds()
+    await store.close()
     calls = sum(turns_of(run.result()) for run in runs)
     return {
         "shadows": number,

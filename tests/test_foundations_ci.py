@@ -15,6 +15,8 @@ STEPS = """check:
 test:
 \t@echo "==== 7 passed, 1 skipped in 0.12s ===="
 \t@exit $(or $(TEST),0)
+drill:
+\t@exit $(or $(DRILL),0)
 demo:
 \t@echo "state in $$KUGETSU_HOME"
 \t@exit $(or $(DEMO),0)
@@ -42,7 +44,10 @@ def test_a_good_run_ends_with_what_the_tests_said(checkout: Path) -> None:
     assert done.stdout.splitlines()[-1] == "==== 7 passed, 1 skipped in 0.12s ===="
 
 
-@pytest.mark.parametrize(("step", "next_step"), [("CHECK", "make test"), ("TEST", "make demo"), ("DEMO", "all passed")])
+@pytest.mark.parametrize(
+    ("step", "next_step"),
+    [("CHECK", "make test"), ("TEST", "make drill"), ("DRILL", "make demo"), ("DEMO", "all passed")],
+)
 def test_a_step_that_fails_ends_the_run(checkout: Path, step: str, next_step: str) -> None:
     done = ci(checkout, **{step: "3"})
     assert done.returncode != 0

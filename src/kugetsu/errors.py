@@ -55,7 +55,51 @@ class WorkspaceError(KugetsuError):
 
 
 class RecordError(KugetsuError):
-    """A stored task cannot be read or written; the message names its file."""
+    """A stored task cannot be read or written; the message names its file.
+
+    Attributes:
+        unknown: whether what was to be written may be there all the same, because the answer to its commit was lost.
+    """
+
+    def __init__(self, message: str, *, fix: str = "", unknown: bool = False) -> None:
+        super().__init__(message, fix=fix)
+        self.unknown = unknown
+
+
+class StateConflictError(UsageError):
+    """What was asked for makes no sense for a task in its state; the message names both."""
+
+
+class QueueFullError(KugetsuError):
+    """There is no room for one more task (exit code 4).
+
+    Attributes:
+        retry_after: seconds after which it is worth another try.
+    """
+
+    def __init__(self, message: str, *, retry_after: float, fix: str = "") -> None:
+        super().__init__(message, fix=fix)
+        self.retry_after = retry_after
+
+
+class LeaseLostError(KugetsuError):
+    """Somebody else may have taken over the task: this run must stop at once and write nothing more."""
+
+
+class PausedError(KugetsuError):
+    """A run was told to pause, and did; the task goes on when somebody resumes it."""
+
+
+class AnswerNeededError(KugetsuError):
+    """A tool call asks the user: the run ends, and goes on when there is an answer.
+
+    Attributes:
+        question: in the model's words.
+    """
+
+    def __init__(self, question: str) -> None:
+        super().__init__(question)
+        self.question = question
 
 
 class TaskNotFoundError(UsageError):

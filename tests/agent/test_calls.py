@@ -127,7 +127,7 @@ async def test_transform_context_changes_what_is_sent_and_not_what_is_kept(bench
     agent = bench.agent(says("", call("look", text="a")), says("done"), hooks=Hooks(transform_context=last_only))
     await agent.run("do it")
     assert [len(request.messages) for request in bench.model.requests] == [1, 1]
-    assert len(agent.messages) == 4
+    assert len(agent.session.messages) == 4
 
 
 async def test_many_calls_at_once_all_answer(bench: Bench) -> None:
@@ -158,7 +158,7 @@ async def test_a_cancel_out_of_a_future_of_the_tools_own_is_a_defect_and_no_canc
     bench.more = [FunctionTool("lost", msgspec.defstruct("Lost", []), lost)]
     await run(bench, call("lost"), call("look", "c2", text="a"))
     assert [result.is_error for result in bench.results] == [True, False]
-    bench.journal.messages.clear()
+    bench.journal.entries.clear()
     await run(bench, call("look", text="a"), hooks=Hooks(before_tool_call=broken))
     assert bench.results[0].is_error
 

@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import msgspec
 import pytest
@@ -10,7 +10,6 @@ from kugetsu.events import ModelRetried, ReplyFinished, TurnFinished
 from kugetsu.messages import (
     AssistantMessage,
     Delta,
-    Message,
     ReplyEnd,
     Text,
     TextDelta,
@@ -20,6 +19,7 @@ from kugetsu.messages import (
     Usage,
     UserMessage,
 )
+from kugetsu.sessions import Entry, Replied, Session
 from kugetsu.tasks import Limits
 from kugetsu.testing import MemoryJournal, says
 from support.agent_bench import Bench, call, hanging
@@ -28,13 +28,13 @@ from support.agent_bench import Bench, call, hanging
 async def test_it_ends_with_a_reply_that_calls_nothing(bench: Bench) -> None:
     agent = bench.agent(says("looking", call("look", text="a")), says("all done"))
     assert await agent.run("do it") == "all done"
-    assert [type(message) for message in agent.messages] == [
+    assert [type(message) for message in agent.session.messages] == [
         UserMessage,
         AssistantMessage,
         ToolResult,
         AssistantMessage,
     ]
-    assert bench.journal.messages == agent.messages
+    assert bench.journal.messages == agent.session.messages
     assert (agent.tally.turns, agent.tally.tool_calls) == (2, 1)
 
 
@@ -55,21 +55,21 @@ async def test_usage_is_summed_and_an_unknown_price_makes_the_sum_unknown(bench:
     assert agent.tally.usage == Usage(30, 5, 15, None)
 
 
-async def test_steering_comes_after_the_running_batch_and_one_message_a_turn(bench: Bench) -> None:
+async def test_steering_comes_before_the_next_reply_and_one_message_a_turn(bench: Bench) -> None:
     agent = bench.agent(says("", call("look", text="a")), says("b"), says("c"))
     agent.inbox.steer("first")
     agent.inbox.steer("second")
-    assert await agent.run("do it") == "c"
-    said = [message for message in agent.messages if isinstance(message, UserMessage)]
+    assert await agent.run("do it") == "b"
+    said = [message for message in agent.session.messages if isinstance(message, UserMessage)]
     assert [message.origin for message in said] == ["prompt", "steering", "steering"]
-    assert isinstance(agent.messages[3], UserMessage)
+    assert [isinstance(agent.session.messages[place], UserMessage) for place in (1, 4)] == [True, True]
 
 
 async def test_a_follow_up_waits_until_the_agent_would_stop(bench: Bench) -> None:
     agent = bench.agent(says("", call("look", text="a")), says("first answer"), says("second answer"))
     agent.inbox.follow_up("one more thing")
     assert await agent.run("do it") == "second answer"
-    assert agent.messages[-2] == UserMessage((Text("one more thing"),), "follow_up")
+    assert agent.session.messages[-2] == UserMessage((Text("one more thing"),), "follow_up")
 
 
 async def test_calls_of_a_reply_cut_by_length_are_refused_and_not_executed(bench: Bench) -> None:
@@ -84,7 +84,12 @@ async def test_calls_of_a_reply_cut_by_length_are_refused_and_not_executed(bench
 async def test_ids_that_a_provider_repeats_are_made_unique(bench: Bench) -> None:
     agent = bench.agent(says("", call("look", text="a"), call("look", text="b")), says("", call("look", text="c")))
     await agent.run("do it")
-    ids = [block.id for message in agent.messages if isinstance(message, AssistantMessage) for block in message.calls]
+    ids = [
+        block.id
+        for message in agent.session.messages
+        if isinstance(message, AssistantMessage)
+        for block in message.calls
+    ]
     assert len(set(ids)) == 3
     assert [result.call_id for result in bench.results] == ids
 
@@ -93,7 +98,7 @@ async def test_a_passing_failure_is_tried_again_and_leaves_no_trace_in_the_conve
     agent = bench.agent(ModelError("overloaded", "busy"), ModelError("network", "gone"), says("done"))
     assert await agent.run("do it") == "done"
     assert [event.failure for event in bench.events if isinstance(event, ModelRetried)] == ["overloaded", "network"]
-    assert len(agent.messages) == 2
+    assert len(agent.session.messages) == 2
     assert agent.tally.turns == 1
 
 
@@ -147,6 +152,7 @@ async def test_an_abort_in_mid_reply_keeps_the_partial_text(bench: Bench) -> Non
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
+    await agent.close_turn()
     last = bench.journal.messages[-1]
     assert isinstance(last, AssistantMessage)
     assert (last.text, last.stop) == ("half a sen", "aborted")
@@ -160,7 +166,7 @@ async def test_an_abort_while_waiting_for_a_retry_is_prompt(bench: Bench) -> Non
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
-    assert len(agent.messages) == 1
+    assert len(agent.session.messages) == 1
 
 
 async def test_an_abort_in_mid_batch_answers_every_call(bench: Bench) -> None:
@@ -172,6 +178,7 @@ async def test_an_abort_in_mid_batch_answers_every_call(bench: Bench) -> None:
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
+    await agent.close_turn()
     assert [(result.call_id, result.is_error) for result in bench.results] == [
         ("c1", False),
         ("c2", True),
@@ -191,8 +198,9 @@ async def test_every_abort_point_leaves_every_call_with_one_result(bench: Bench)
             await asyncio.sleep(0.0002)
         running.cancel()
         await asyncio.wait({running})
-        asked = [block.id for m in agent.messages if isinstance(m, AssistantMessage) for block in m.calls]
-        answered = [m.call_id for m in agent.messages if isinstance(m, ToolResult)]
+        await agent.close_turn()
+        asked = [block.id for m in agent.session.messages if isinstance(m, AssistantMessage) for block in m.calls]
+        answered = [m.call_id for m in agent.session.messages if isinstance(m, ToolResult)]
         assert asked == answered
 
 
@@ -244,15 +252,17 @@ async def test_a_reply_that_became_whole_when_it_was_cancelled_counts_and_its_ca
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
+    assert isinstance(bench.journal.entries[-1], Replied)
+    await agent.close_turn()
     assert [result.call_id for result in bench.results] == ["c1"]
     assert bench.spans == []
     assert (agent.tally.usage.tokens, agent.tally.turns) == (15, 1)
 
 
 class SlowJournal(MemoryJournal):
-    async def append(self, *messages: Message) -> None:
+    async def append(self, *entries: Entry, taken: Sequence[int] = ()) -> None:
         await asyncio.sleep(0.002)
-        await super().append(*messages)
+        await super().append(*entries, taken=taken)
 
 
 async def test_journal_and_conversation_agree_wherever_a_slow_write_is_cancelled(bench: Bench) -> None:
@@ -263,23 +273,25 @@ async def test_journal_and_conversation_agree_wherever_a_slow_write_is_cancelled
         await asyncio.sleep(steps * 0.0005)
         running.cancel()
         await asyncio.wait({running})
-        assert agent.messages == bench.journal.messages
-        asked = [block.id for m in agent.messages if isinstance(m, AssistantMessage) for block in m.calls]
-        assert asked == [m.call_id for m in agent.messages if isinstance(m, ToolResult)]
+        assert agent.session.messages == Session(bench.journal.entries).messages
+        await agent.close_turn()
+        assert agent.session.messages == bench.journal.messages
+        asked = [block.id for m in agent.session.messages if isinstance(m, AssistantMessage) for block in m.calls]
+        assert asked == [m.call_id for m in agent.session.messages if isinstance(m, ToolResult)]
 
 
 async def test_a_journal_that_cannot_be_written_stops_the_run_before_anything_depends_on_it(bench: Bench) -> None:
     class Full(MemoryJournal):
-        async def append(self, *messages: Message) -> None:
-            if isinstance(messages[0], AssistantMessage):
+        async def append(self, *entries: Entry, taken: Sequence[int] = ()) -> None:
+            if isinstance(entries[0], Replied):
                 raise RecordError("disk full")
-            await super().append(*messages)
+            await super().append(*entries, taken=taken)
 
     bench.journal = Full()
     agent = bench.agent(says("", call("look", text="a")))
     with pytest.raises(RecordError):
         await agent.run("do it")
-    assert agent.messages == bench.journal.messages
+    assert agent.session.messages == bench.journal.messages
     assert bench.spans == []
 
 
@@ -287,7 +299,8 @@ async def test_words_that_are_cut_by_the_output_limit_are_asked_on_and_bounded(b
     cut = msgspec.structs.replace(says("half a sen"), stop="length")
     agent = bench.agent(cut, says("tence"))
     assert await agent.run("do it") == "tence"
-    assert [m.origin for m in agent.messages if isinstance(m, UserMessage)] == ["prompt", "follow_up"]
+    assert [m.origin for m in agent.session.messages if isinstance(m, UserMessage)] == ["prompt", "follow_up"]
+    bench.journal = MemoryJournal()
     with pytest.raises(ModelError, match="4 times in a row"):
         await bench.agent(*[cut] * 9).run("do it")
 

@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -15,10 +17,10 @@ def test_help_lists_every_command(user: CommandLine) -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself(user: CommandLine, command: str) -> None:
-    for flag in ("--help", "-h"):
-        done = user.run(command, flag)
-        assert done.code == 0
-        assert done.stdout.startswith("Usage: kugetsu")
+    done = user.run(command, "-h" if command == "run" else "--help")
+    assert done.code == 0
+    assert done.stdout.startswith(f"Usage: kugetsu {command} ")
+    assert "\n  -h, --help " in done.stdout
 
 
 def test_version(user: CommandLine) -> None:
@@ -51,6 +53,27 @@ def test_doctor_says_what_is_missing_and_how_to_mend_it(user: CommandLine) -> No
     assert "MISSING   state directory" in done.stdout
     assert "KUGETSU_HOME" in done.stdout
     assert "authentication" in done.stdout
+
+
+def test_doctor_finds_damaged_records(user: CommandLine) -> None:
+    user.home.mkdir()
+    (user.home / "kugetsu.db").write_bytes(b"no database" * 1000)
+    done = user.run("doctor", "--json")
+    found = {check["name"]: check for check in done.json()["checks"]}
+    assert (done.code, found["records"]["status"]) == (1, "missing")
+    assert str(user.home / "kugetsu.db") in found["records"]["detail"]
+    listed = user.run("list")
+    assert listed.code == 1
+    assert "kugetsu doctor" in listed.stderr
+
+
+def test_help_imports_nothing_heavy(user: CommandLine) -> None:
+    program = (
+        "import sys; from kugetsu.cli.main import run_command_line; run_command_line(['--help']);"
+        "print([name for name in ('sqlalchemy', 'alembic', 'aiohttp', 'asyncio', 'rich') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], env=user.environ, capture_output=True, check=False)
+    assert done.stdout.splitlines()[-1] == b"[]"
 
 
 def test_config_shows_where_each_setting_comes_from(user: CommandLine) -> None:

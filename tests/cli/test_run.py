@@ -1,14 +1,15 @@
+import asyncio
 import json
 import os
 import signal
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kugetsu.processes.census import marked
+from kugetsu.storage import SqlStore
 from support.command_line import CommandLine, tool
 
 FIX: list[dict[str, Any]] = [
@@ -54,7 +55,7 @@ def test_a_task_becomes_a_branch_with_proof(user: CommandLine, repo: Path) -> No
     }
     assert (report["turns"], report["tool_calls"]) == (4, 3)
     assert report["usage"] == {"input": 300, "output": 30, "cached": 100, "cost_usd": 0.0}
-    assert Path(report["session"]).is_file()
+    assert report["session"] == report["id"]
     assert report["seconds"] > 0
     assert user.git("show", f"{report['branch']}:a.txt") == "a fix\n"
     assert user.git("log", "-1", "--format=%an", report["branch"]).strip()
@@ -96,9 +97,9 @@ def test_with_no_commit_it_stays_uncommitted_in_a_worktree_that_is_kept(user: Co
     assert (worktree / "new.txt").read_text() == "n\n"
 
 
-def test_nothing_is_left_behind_once_all_is_delivered(user: CommandLine, repo: Path) -> None:
+def test_nothing_but_snapshots_is_left_behind_once_all_is_delivered(user: CommandLine, repo: Path) -> None:
     assert user.run("run", "Fix", "--repo", str(repo), "--model", user.script(*FIX)).code == 0
-    left = [path.name for name in ("worktrees", "repos", "scratch") for path in (user.home / name).glob("*")]
+    left = [path.name for name in ("worktrees", "scratch", "workers") for path in (user.home / name).glob("*")]
     assert left == []
 
 
@@ -184,17 +185,14 @@ def test_a_url_is_cloned_once_and_its_branch_stays_in_the_mirror(user: CommandLi
     assert "kugetsu" not in user.git("branch", "--list")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_cancels_keeps_the_work_and_leaves_no_process(
-    user: CommandLine, repo: Path, number: signal.Signals
-) -> None:
+def test_ctrl_c_cancels_keeps_the_work_and_leaves_no_process(user: CommandLine, repo: Path) -> None:
     script = user.script(
         {"tool_calls": [tool("write", path="half.txt", content="half\n")]},
         {"tool_calls": [tool("bash", command="setsid sleep 300 & touch begun; sleep 300")]},
     )
     process = user.start("run", "Fix", "--repo", str(repo), "--model", script, "--check", "true", "--json")
-    wait_for(user.home / "worktrees", "*/begun")
-    process.send_signal(number)
+    user.wait_for("worktrees/*/begun", process)
+    process.send_signal(signal.SIGINT)
     stdout, stderr = process.communicate(timeout=30)
     assert process.returncode == 3, stderr.decode()
     report = json.loads(stdout)
@@ -207,15 +205,32 @@ def test_a_second_signal_stops_at_once_and_leaves_no_process(user: CommandLine, 
     hold = "trap '' TERM; touch begun; while true; do sleep 1; done"
     script = user.script({"tool_calls": [tool("bash", command=hold)]})
     process = user.start("run", "Fix", "--repo", str(repo), "--model", script, "--json-events")
-    begun = wait_for(user.home / "worktrees", "*/begun")
+    begun = user.wait_for("worktrees/*/begun", process)
     task = begun.parent.name.partition("-")[0]
     process.send_signal(signal.SIGINT)
-    time.sleep(0.1)
+    while wanted(user, task) != "cancel":
+        assert process.poll() is None
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=30)
     assert process.returncode == 3
     assert marked("KUGETSU_TASK", task) == set()
     assert begun.exists()
+    # It was cancelled: nobody takes it up again, and its work is brought home when somebody says so.
+    assert user.run("serve", "--until-idle").code == 0
+    (report,) = user.tasks()
+    assert (report["state"], report["turns"]) == ("cancelled", 1)
+    assert user.git("show", f"{report['branch']}:begun") == ""
+
+
+def wanted(user: CommandLine, task: str) -> str:
+    async def read() -> str:
+        store = await SqlStore.open(user.home)
+        try:
+            return (await store.find(task)).wanted
+        finally:
+            await store.close()
+
+    return asyncio.run(read())
 
 
 def test_a_reader_that_goes_away_does_not_break_the_task(user: CommandLine, repo: Path) -> None:
@@ -239,8 +254,6 @@ def test_keys_reach_no_command_and_no_record(user: CommandLine, repo: Path) -> N
 
 
 def test_a_real_wire_does_the_same_job(user: CommandLine, repo: Path) -> None:
-    import asyncio
-
     from kugetsu.rehearsal import parse_script
     from kugetsu.testing import ScriptedServer
 
@@ -263,21 +276,12 @@ def test_a_real_wire_does_the_same_job(user: CommandLine, repo: Path) -> None:
     assert "sk-very-secret" not in stdout + stderr
 
 
-def wait_for(directory: Path, pattern: str) -> Path:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        if found := next(directory.glob(pattern), None):
-            return found
-        time.sleep(0.02)
-    raise AssertionError(f"{pattern} never appeared in {directory}: {list(directory.parent.iterdir())}")
-
-
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read every environment")
 def test_a_command_cannot_read_the_environment_of_the_program(user: CommandLine, repo: Path) -> None:
     user.environ["OPENROUTER_API_KEY"] = "sk-canary-in-the-mine"
     script = user.script({"tool_calls": [tool("bash", command="tr '\\0' '\\n' < /proc/$PPID/environ")]})
     done = user.run("run", "Look", "--repo", str(repo), "--model", script, "--json")
     assert done.json()["state"] == "completed"
-    session = Path(done.json()["session"]).read_text()
+    session = user.run("logs", done.json()["id"], "--session").stdout
     assert "Permission denied" in session
     assert "sk-canary" not in session

@@ -1,9 +1,7 @@
 """Outputs that are closed, full or read no further: messages and exit codes, never a traceback."""
 
-import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -85,20 +83,3 @@ def test_the_settings_of_a_repository_count_from_a_subdirectory(user: CommandLin
     repo = user.make_repo({"kugetsu.toml": 'check = "exit 9"\n', "sub/a.txt": "a\n"})
     done = user.run("run", "Do it", "--model", user.script(), "--json", cwd=repo / "sub")
     assert (done.code, done.json()["check"]["exit_code"]) == (1, 9)
-
-
-def test_stopping_at_once_says_where_the_work_is(user: CommandLine) -> None:
-    repo = user.make_repo({"a.txt": "a\n"})
-    hold = {"name": "bash", "arguments": {"command": "trap '' TERM; touch begun; while :; do sleep 1; done"}}
-    process = user.start("run", "Do it", "--repo", str(repo), "--model", user.script({"tool_calls": [hold]}))
-    while not (begun := next(iter((user.home / "worktrees").glob("*/begun")), None)):
-        assert process.poll() is None
-    for _ in range(2):
-        process.terminate()
-        os.sched_yield()
-    _, stderr = process.communicate(timeout=30)
-    assert process.returncode == 3, stderr
-    (task,) = user.run("list", "--json").json()["tasks"]
-    if task["outcome"]["class"] != "cancelled":  # both signals may have come as one
-        assert task["state"] == "failed"
-        assert str(Path(begun).parent) in task["outcome"]["message"]

@@ -21,6 +21,15 @@ async def test_events_are_stamped_in_order() -> None:
     ]
 
 
+async def test_numbers_go_on_from_those_of_an_earlier_run() -> None:
+    source = feed()
+    source.seq = 41
+    seen: list[Event] = []
+    source.attach(seen.append)
+    source.publish(Noted(message="a"))
+    assert seen[0].seq == source.seq == 42
+
+
 async def test_a_reader_gets_everything_and_ends_with_the_feed() -> None:
     source = feed()
     events = source.subscribe()

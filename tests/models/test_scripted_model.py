@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from kugetsu.errors import ModelFailure
+from kugetsu.errors import ModelError, ModelFailure
 from kugetsu.messages import Message, Text, TextDelta, Thinking, ToolCall, ToolResult, Usage, user
 from kugetsu.models import ScriptedModel
 from kugetsu.protocols import ModelRequest
@@ -100,3 +100,27 @@ async def test_a_delay_can_be_cancelled() -> None:
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
         await call
+
+
+def asked(replies: int, conversation: str = "t1") -> ModelRequest:
+    return ModelRequest("", [user("x")], conversation=conversation, replies=replies)
+
+
+async def text_of(model: ScriptedModel, request: ModelRequest) -> str:
+    return "".join([delta.text async for delta in model.stream(request) if isinstance(delta, TextDelta)])
+
+
+async def test_a_conversation_that_goes_on_elsewhere_gets_the_entry_that_follows_from_its_replies() -> None:
+    turns = ({"text": "one"}, {"fail": "network"}, {"text": "two"}, {"text": "three"})
+    assert await text_of(scripted(*turns), asked(2)) == "three"
+    assert await text_of(scripted(*turns), asked(0)) == "one"
+    assert await text_of(scripted(*turns), asked(9)) == "done"
+
+
+async def test_a_reply_that_was_lost_is_said_again_and_a_failure_is_not() -> None:
+    model = scripted({"text": "one"}, {"fail": "network"}, {"text": "two"})
+    assert [await text_of(model, asked(0)) for _ in range(2)] == ["one", "one"]
+    with pytest.raises(ModelError):
+        await text_of(model, asked(1))
+    assert [await text_of(model, asked(1)) for _ in range(2)] == ["two", "two"]
+    assert await text_of(model, asked(0)) == "one"

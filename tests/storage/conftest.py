@@ -1,21 +1,23 @@
 import resource
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
 
-from kugetsu.storage import FileStore
+from kugetsu.storage import SqlStore
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> FileStore:
-    return FileStore(tmp_path / "home")
+def home(tmp_path: Path) -> Path:
+    return tmp_path / "home"
 
 
 @pytest.fixture
-def tasks(tmp_path: Path) -> Path:
-    return tmp_path / "home" / "tasks"
+async def store(home: Path) -> AsyncIterator[SqlStore]:
+    store = await SqlStore.open(home)
+    yield store
+    await store.close()
 
 
 @contextmanager
@@ -30,5 +32,5 @@ def limit_files(size: int) -> Iterator[None]:
 
 @pytest.fixture
 def files_of_at_most() -> Callable[[int], AbstractContextManager[None]]:
-    """Let every write beyond so many bytes fail, as on a full disk."""
+    """Let every write beyond so many bytes of a file fail, as on a full disk."""
     return limit_files

@@ -5,11 +5,13 @@ from typing import Any
 
 import msgspec
 
-from kugetsu.agent import Agent, Hooks, RetryPolicy, Toolbox
-from kugetsu.errors import ToolError
+from kugetsu.agent import Agent, Hooks, Inbox, RetryPolicy, Toolbox
+from kugetsu.agent.turns import TakeSnapshot
+from kugetsu.errors import AnswerNeededError, ToolError
 from kugetsu.events import Event
 from kugetsu.messages import Delta, TextDelta, ToolCall, ToolResult
 from kugetsu.protocols import FileLocks, Tool, ToolContext, ToolOutput
+from kugetsu.sessions import Session
 from kugetsu.tasks import Limits
 from kugetsu.testing import CannedModel, CannedReply, FunctionTool, MemoryJournal
 
@@ -28,6 +30,7 @@ class Bench:
         self.journal = MemoryJournal()
         self.spans: list[tuple[str, str]] = []
         self.model = CannedModel()
+        self.snapshots: list[int] = []
         self.more: list[Tool] = []
 
     async def _echo(self, arguments: Echo, _context: ToolContext) -> ToolOutput:
@@ -49,11 +52,19 @@ class Bench:
         await asyncio.Event().wait()
         raise AssertionError
 
+    async def _snapshot(self, turn: int) -> str:
+        self.snapshots.append(turn)
+        return f"snapshot-{turn}"
+
+    async def _ask(self, arguments: Echo, _context: ToolContext) -> ToolOutput:
+        raise AnswerNeededError(arguments.text)
+
     def tools(self) -> list[Tool]:
         return [
             FunctionTool("look", Echo, self._echo, kind="read"),
             FunctionTool("change", Echo, self._echo, kind="write"),
             FunctionTool("command", Echo, self._echo, kind="run"),
+            FunctionTool("ask", Echo, self._ask, kind="question"),
             FunctionTool("alone", Echo, self._echo, kind="sequential"),
             FunctionTool("fail", Echo, self._fail),
             FunctionTool("crash", Echo, self._crash),
@@ -68,7 +79,10 @@ class Bench:
         limits: Limits | None = None,
         call_seconds: float = 30.0,
         retry: RetryPolicy | None = None,
+        inbox: Inbox | None = None,
+        snapshot: TakeSnapshot | None = None,
     ) -> Agent:
+        """An agent that goes on with what the journal has."""
         self.model = CannedModel(*replies)
         context = ToolContext(root=self.root, scratch=self.root, environment={}, locks=FileLocks())
         return Agent(
@@ -77,6 +91,9 @@ class Bench:
             context,
             system="be good",
             journal=self.journal,
+            session=Session(self.journal.entries),
+            inbox=inbox,
+            snapshot=snapshot or self._snapshot,
             publish=self.events.append,
             hooks=hooks,
             limits=limits,

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ class Done(msgspec.Struct):
     stderr: str
 
     def json(self) -> Any:
+        assert self.stdout, f"nothing was printed; exit code {self.code}: {self.stderr}"
         return json.loads(self.stdout)
 
 
@@ -77,6 +79,39 @@ class CommandLine:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
+
+    def wait_for(self, pattern: str, process: "subprocess.Popen[bytes] | None" = None) -> Path:
+        """Wait until something below the state directory matches."""
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            if found := next(self.home.glob(pattern), None):
+                return found
+            if process and process.poll() is not None:
+                raise AssertionError(f"it ended with {process.returncode}: {process.communicate()}")
+            time.sleep(0.02)
+        raise AssertionError(f"{pattern} never appeared in {self.home}")
+
+    def wait_for_state(self, task: str, state: str) -> dict[str, Any]:
+        """Wait until a task is in a state; its report."""
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            report: dict[str, Any] = self.run("show", task, "--json").json()
+            if report["state"] == state:
+                return report
+        raise AssertionError(f"{task} was never {state}: {report}")
+
+    def tasks(self, *arguments: str) -> list[dict[str, Any]]:
+        """The reports of all tasks, newest first."""
+        found: list[dict[str, Any]] = self.run("list", "--json", *arguments).json()["tasks"]
+        return found
+
+    def killed(self, *arguments: str, at: str) -> dict[str, Any]:
+        """Start a command that runs a task, kill it once something below the state directory matches; the task's report."""
+        process = self.start(*arguments)
+        self.wait_for(at, process)
+        process.kill()
+        process.communicate(timeout=30)
+        return self.tasks("-n", "1")[0]
 
 
 def tool(name: str, **arguments: Any) -> dict[str, Any]:

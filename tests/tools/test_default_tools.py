@@ -1,9 +1,12 @@
 import re
+from pathlib import Path
 
 import msgspec
 import pytest
 
-from kugetsu.protocols import Tool
+from kugetsu.config import ToolSettings
+from kugetsu.errors import AnswerNeededError, ToolError
+from kugetsu.protocols import FileLocks, Tool, ToolContext
 from kugetsu.tools import default_tools
 
 TOOLS = default_tools()
@@ -26,7 +29,21 @@ def test_the_tools_and_their_arguments_have_the_names_that_users_of_pi_know() ->
         "grep": ["pattern", "path", "glob", "ignoreCase", "literal", "context", "limit"],
         "ls": ["path", "limit"],
         "find": ["pattern", "path", "limit"],
+        "ask": ["question", "options"],
     }
+
+
+def test_agents_may_ask_only_where_the_settings_let_them() -> None:
+    assert "ask" not in {tool.name for tool in default_tools(ToolSettings(ask=False))}
+
+
+async def test_a_question_is_put_with_its_options_and_an_empty_one_is_none() -> None:
+    [ask] = [tool for tool in TOOLS if tool.name == "ask"]
+    context = ToolContext(root=Path(), scratch=Path(), environment={}, locks=FileLocks())
+    with pytest.raises(AnswerNeededError, match=r"red or blue\?\n- red\n- blue"):
+        await ask.run(ask.arguments(question=" red or blue? ", options=("red", "blue")), context)
+    with pytest.raises(ToolError, match="empty"):
+        await ask.run(ask.arguments(question=" "), context)
 
 
 def test_only_reading_may_be_repeated_and_commands_run_beside_each_other() -> None:
@@ -38,6 +55,7 @@ def test_only_reading_may_be_repeated_and_commands_run_beside_each_other() -> No
         "grep": "read",
         "ls": "read",
         "find": "read",
+        "ask": "question",
     }
 
 
@@ -68,7 +86,7 @@ def test_optional_arguments_may_be_null(tool: Tool) -> None:
 
 
 @pytest.mark.parametrize(
-    "tool", [tool for tool in TOOLS if tool.name not in {"write", "edit"}], ids=lambda tool: tool.name
+    "tool", [tool for tool in TOOLS if tool.name not in {"write", "edit", "ask"}], ids=lambda tool: tool.name
 )
 def test_limits_stand_in_the_descriptions(tool: Tool) -> None:
     assert re.search(r"\d{2,}", tool.description + str(properties(tool)))

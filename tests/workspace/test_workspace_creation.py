@@ -139,6 +139,7 @@ async def test_every_shape_of_a_repository_will_do(lab: Lab, kind: str) -> None:
     await workspace.deliver()
     assert lab.show(path, workspace.branch, "new") == "x"
     await workspace.close()
+    assert await lab.forget(workspace)
     assert not lab.left_overs()
 
 
@@ -171,6 +172,7 @@ async def test_a_bare_repository_that_was_named_is_trusted(lab: Lab) -> None:
         assert await workspace.commit_all("save")
         await workspace.deliver()
         await workspace.close()
+        assert await lab.forget(workspace)
     assert not lab.left_overs()
 
 
@@ -213,6 +215,7 @@ async def test_submodules_are_left_out_and_a_note_says_so(lab: Lab) -> None:
     assert not await workspace.commit_all("nothing")
     await workspace.deliver()
     await workspace.close()
+    assert await lab.forget(workspace)
     assert not lab.left_overs()
 
 
@@ -331,6 +334,7 @@ async def test_a_shallow_repository_works(lab: Lab) -> None:
     await workspace.deliver()
     assert lab.show(repo, workspace.branch, "new") == "x"
     await workspace.close()
+    assert await lab.forget(workspace)
     assert not lab.left_overs()
 
 

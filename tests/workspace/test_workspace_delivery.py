@@ -174,6 +174,7 @@ async def test_nothing_left_to_do_removes_worktree_and_repository(lab: Lab) -> N
     lab.agent(workspace, "mkdir -p shut/in; touch shut/in/cache.log; chmod -R a-w shut; echo x > ignored.log")
     await workspace.deliver()
     await workspace.close()
+    assert await lab.forget(workspace)
     assert not lab.left_overs()
     await workspace.close()
     assert lab.show(repo, workspace.branch, "new") == "x"

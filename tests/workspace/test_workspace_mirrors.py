@@ -62,6 +62,7 @@ async def test_work_on_a_url_is_delivered_into_its_mirror(lab: Lab, server: GitS
     await workspace.commit_all("save")
     await workspace.deliver()
     await workspace.close()
+    assert await lab.forget(workspace)
     assert not lab.left_overs()
     [mirror] = mirrors(lab)
     assert lab.show(mirror, workspace.branch, "new") == "x"

@@ -94,6 +94,7 @@ async def check_promises(lab: Lab, deeds: list[str]) -> None:
     else:
         assert set(files.items()) <= delivered_contents(lab, repo, workspace.branch)
         assert all(lab.try_git(repo, "cat-file", "-e", commit) == 0 for commit in commits)
+        assert await lab.forget(workspace)
         assert not lab.left_overs()
     assert fingerprint(repo, workspace.branch) == before
 

@@ -223,6 +223,7 @@ async def test_an_agent_that_only_looked_at_something_older_loses_nothing(lab: L
     assert lab.files(repo, workspace.branch) == sorted([*FILES, "a", "b"])
     assert lab.git(repo, "log", "--format=%s", "main..", workspace.branch) == "save\nwork"
     await workspace.close()
+    assert await lab.forget(workspace)
     assert not lab.left_overs()
 
 
@@ -305,6 +306,7 @@ async def test_a_worktree_that_was_removed_still_delivers_its_commits(lab: Lab) 
     assert lab.show(repo, workspace.branch, "a") == "1\n"
     assert any("was removed" in note for note in workspace.notes)
     await workspace.close()
+    assert await lab.forget(workspace)
     assert not lab.left_overs()
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from kugetsu.processes import clean_environment
 from kugetsu.tasks import Task, new_task_id
 from kugetsu.workspace import GitWorkspace, GitWorkspaces
+from kugetsu.workspace.private import task_id_of
 
 FILES = {"README.md": "hello\n", "src/main.py": "print(1)\n", "src/other.py": "print(2)\n", ".gitignore": "*.log\n"}
 
@@ -88,6 +89,9 @@ class Lab:
         listed = self.run(repo, "git", "ls-tree", "-r", "-z", "--name-only", ref)
         return [os.fsdecode(name) for name in listed.split(b"\0") if name]
 
+    async def forget(self, workspace: GitWorkspace) -> bool:
+        return await self.workspaces.forget(task_id_of(workspace.branch), workspace.place)
+
     def left_overs(self) -> list[str]:
         """Everything that tasks left in the state directory."""
         folders = (self.home / "repos", self.home / "worktrees")
@@ -107,4 +111,18 @@ def fingerprint(repo: Path, *leave_out: str) -> dict[str, str]:
             found[name] = f"link to {path.readlink()}"
         elif path.is_file():
             found[name] = f"{path.stat().st_mode:o} {hashlib.sha256(path.read_bytes()).hexdigest()}"
+    return found
+
+
+def contents(worktree: Path) -> dict[str, str]:
+    """Every file below a directory, with its kind, whether it can be executed, and what it holds; `.git` left out."""
+    found: dict[str, str] = {}
+    for path in worktree.rglob("*"):
+        name = str(path.relative_to(worktree))
+        if name == ".git" or (path.is_dir() and not path.is_symlink()):
+            continue
+        if path.is_symlink():
+            found[name] = f"link to {path.readlink()}"
+        elif path.is_file():
+            found[name] = f"{path.stat().st_mode & 0o100:o} {hashlib.sha256(path.read_bytes()).hexdigest()}"
     return found

@@ -1,7 +1,7 @@
 """The tool calls of one reply: each runs, or is refused, and each gets exactly one result."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 
 import msgspec
@@ -9,8 +9,9 @@ import msgspec
 from kugetsu.agent.hooks import Hooks, Refusal
 from kugetsu.agent.toolbox import Toolbox, decode_arguments
 from kugetsu.concurrency import being_cancelled
-from kugetsu.errors import ToolError
+from kugetsu.errors import AnswerNeededError, ToolError
 from kugetsu.events import EventSink, Noted, ToolFinished, ToolProgress, ToolStarted
+from kugetsu.failpoints import reach
 from kugetsu.messages import ToolCall, ToolResult
 from kugetsu.protocols import Clock, Tool, ToolContext, ToolKind, ToolOutput
 
@@ -22,6 +23,10 @@ CUT_REPLY = (
 )
 ABORTED = "Aborted before it finished. What it had done by then, if anything, is unknown."
 NOT_STARTED = "Not executed: the run was aborted."
+INTERRUPTED = (
+    "Interrupted: the machine or the program stopped while this call ran. Its outcome is unknown: it may have done all,"
+    " a part or nothing of its work. Look before you repeat it."
+)
 
 
 class Calls:
@@ -44,63 +49,58 @@ class Calls:
         self._publish = publish
         self._seconds = seconds
 
-    def refuse(self, turn: int, calls: Sequence[ToolCall], reason: str) -> list[ToolResult]:
-        """Answer calls that must not run."""
-        return [self._finish(turn, call, ToolOutput.of(reason, is_error=True), 0.0) for call in calls]
-
-    async def run(self, turn: int, calls: Sequence[ToolCall], results: list[ToolResult]) -> None:
-        """Run calls, neighbours of one kind in parallel (see `ToolKind`), and append their results in source order.
-
-        Also when it is cancelled `results` ends with exactly one result for each call.
-        """
-        outputs: dict[int, ToolResult] = {}
-        try:
-            for phase in self._phases(calls):
-                await self._run_phase(turn, [(place, calls[place]) for place in phase], outputs)
-        finally:
-            for place, call in enumerate(calls):
-                if place not in outputs:
-                    outputs[place] = self._finish(turn, call, ToolOutput.of(NOT_STARTED, is_error=True), 0.0)
-            results.extend(outputs[place] for place in range(len(calls)))
-
-    def _phases(self, calls: Sequence[ToolCall]) -> Iterator[list[int]]:
-        """Group the calls' places into neighbours that may run in parallel."""
-        for kind, places in groupby(range(len(calls)), key=lambda place: self._kind(calls[place])):
-            if kind == "sequential":
-                yield from ([place] for place in places)
+    def phases(self, calls: Sequence[ToolCall]) -> list[list[ToolCall]]:
+        """Group calls into neighbours that may run in parallel, see `ToolKind`."""
+        phases: list[list[ToolCall]] = []
+        for kind, neighbours in groupby(calls, key=self.kind):
+            if kind in {"sequential", "question"}:
+                phases += [[call] for call in neighbours]
             else:
-                yield list(places)
+                phases.append(list(neighbours))
+        return phases
 
-    def _kind(self, call: ToolCall) -> ToolKind:
+    def kind(self, call: ToolCall) -> ToolKind:
+        """What a call does to the workspace; one of an unknown tool does nothing."""
         tool = self._toolbox.find(call.name)
         return tool.kind if tool else "read"
 
-    async def _run_phase(
-        self, turn: int, phase: Sequence[tuple[int, ToolCall]], outputs: dict[int, ToolResult]
-    ) -> None:
-        async def run_one(place: int, call: ToolCall) -> None:
-            started = self._clock.monotonic()
-            output = ToolOutput.of(ABORTED, is_error=True)
-            try:
-                output = await self._output(turn, call)
-            finally:
-                outputs[place] = self._finish(turn, call, output, self._clock.monotonic() - started)
+    async def run(self, turn: int, call: ToolCall) -> ToolResult:
+        """Run one call.
 
-        if len(phase) == 1:
-            await run_one(*phase[0])
-            return
-        async with asyncio.TaskGroup() as group:
-            for place, call in phase:
-                group.create_task(run_one(place, call))
+        Raises:
+            AnswerNeededError: it asks the user.
+        """
+        started = self._clock.monotonic()
+        output = await self._output(turn, call)
+        return self.finished(turn, call, output, self._clock.monotonic() - started)
+
+    def finished(self, turn: int, call: ToolCall, output: ToolOutput, seconds: float = 0.0) -> ToolResult:
+        """Make the result of a call, and say so."""
+        result = ToolResult(call.id, call.name, output.content, output.is_error)
+        text = result.text
+        self._publish(
+            ToolFinished(
+                turn=turn,
+                call_id=call.id,
+                name=call.name,
+                is_error=result.is_error,
+                seconds=seconds,
+                preview=text[:PREVIEW_CHARACTERS],
+                size=len(text),
+            )
+        )
+        return result
 
     async def _output(self, turn: int, call: ToolCall) -> ToolOutput:
-        """Run one call from its hooks to its output. Raises nothing but a cancel."""
+        """Run one call from its hooks to its output. Raises nothing but a cancel and a question."""
         try:
             call = await self._before(call)
             tool = self._toolbox.get(call.name)
             arguments = decode_arguments(tool, call)
             self._publish(ToolStarted(turn=turn, call_id=call.id, name=call.name, arguments=call.arguments))
             output = await self._run_tool(tool, arguments, call)
+        except AnswerNeededError:
+            raise
         except ToolError as error:
             output = ToolOutput.of(str(error), is_error=True)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - whatever a tool does, the model gets its result
@@ -111,6 +111,7 @@ class Calls:
     async def _run_tool(self, tool: Tool, arguments: msgspec.Struct, call: ToolCall) -> ToolOutput:
         try:
             async with asyncio.timeout(self._seconds) as limit:
+                reach("call.running")
                 return await tool.run(arguments, self._context_of(call))
         except TimeoutError:
             if limit.expired():
@@ -149,22 +150,6 @@ class Calls:
     def _defect(self, where: str, error: BaseException) -> ToolOutput:
         self._publish(Noted(message=f"{where} failed: {error!r}"))
         return ToolOutput.of(f"Internal error in {where}: {type(error).__name__}: {error}", is_error=True)
-
-    def _finish(self, turn: int, call: ToolCall, output: ToolOutput, seconds: float) -> ToolResult:
-        result = ToolResult(call.id, call.name, output.content, output.is_error)
-        text = result.text
-        self._publish(
-            ToolFinished(
-                turn=turn,
-                call_id=call.id,
-                name=call.name,
-                is_error=result.is_error,
-                seconds=seconds,
-                preview=text[:PREVIEW_CHARACTERS],
-                size=len(text),
-            )
-        )
-        return result
 
 
 def _obey_cancel(error: BaseException) -> None:

@@ -1,7 +1,8 @@
 """What a run may use up: counted between turns, timed all along."""
 
 from kugetsu.errors import LimitReachedError
-from kugetsu.protocols import Clock, Tally
+from kugetsu.protocols import Clock
+from kugetsu.sessions import Tally
 from kugetsu.tasks import Limits
 
 

@@ -1,4 +1,4 @@
-"""The agent loop: a reply, its tool calls, what people said meanwhile, and again until nothing is left to do."""
+"""The agent loop: what people said, a reply, its tool calls, and again until nothing is left to do."""
 
 import asyncio
 from collections.abc import Sequence
@@ -6,18 +6,20 @@ from typing import Final
 
 import msgspec
 
-from kugetsu.agent.calls import CUT_REPLY, NOT_STARTED, Calls
+from kugetsu.agent.calls import Calls
 from kugetsu.agent.hooks import Hooks
 from kugetsu.agent.inbox import Inbox
 from kugetsu.agent.limits import check_budget
 from kugetsu.agent.reply import Replies
 from kugetsu.agent.retry import RetryPolicy
 from kugetsu.agent.toolbox import Toolbox
-from kugetsu.concurrency import finish
-from kugetsu.errors import ModelError
-from kugetsu.events import EventSink, MessageDelivered, ReplyFinished, TurnFinished, TurnStarted
-from kugetsu.messages import AssistantMessage, Message, Text, ToolCall, ToolResult, UserMessage, user
-from kugetsu.protocols import Clock, Journal, Model, ModelRequest, SystemClock, Tally, ToolContext
+from kugetsu.agent.turns import TakeSnapshot, Turns
+from kugetsu.errors import ModelError, PausedError
+from kugetsu.events import EventSink, MessageDelivered, ReplyFinished, TurnStarted
+from kugetsu.failpoints import reach
+from kugetsu.messages import AssistantMessage, Message, Text, ToolCall, UserMessage, user
+from kugetsu.protocols import Clock, Journal, Model, ModelRequest, SystemClock, ToolContext
+from kugetsu.sessions import Entry, Heard, Renewed, Replied, Session, Tally
 from kugetsu.tasks import Limits
 
 MOST_CUT_IN_A_ROW: Final = 3
@@ -26,13 +28,18 @@ MOST_CUT_IN_A_ROW: Final = 3
 CUT_WORDS: Final = "Your reply was cut at the output limit. Go on from there, in shorter steps."
 
 
+async def _no_snapshot(_turn: int) -> str:
+    """For an agent whose worktree nobody keeps."""
+    return ""
+
+
 class Agent:
     """One conversation with a model that may use tools. Knows no task, no queue and no database.
 
     Attributes:
-        messages: the conversation so far; every call in it has its result whenever the agent is not running.
+        session: the conversation so far, and the turn that is open; it says what the journal says, at every await.
         inbox: what people say to it while it runs.
-        tally: what it has used.
+        pausing: whether it ends as soon as the open turn is closed.
     """
 
     def __init__(
@@ -44,6 +51,8 @@ class Agent:
         system: str,
         journal: Journal,
         publish: EventSink,
+        session: Session | None = None,
+        snapshot: TakeSnapshot = _no_snapshot,
         hooks: Hooks | None = None,
         limits: Limits | None = None,
         retry: RetryPolicy | None = None,
@@ -52,28 +61,32 @@ class Agent:
         call_seconds: float = 900.0,
         conversation: str = "",
     ) -> None:
-        self.messages: list[Message] = []
+        self.session = session or Session()
         self.inbox = inbox or Inbox()
-        self.tally = Tally()
+        self.pausing = False
         self._system = system
         self._specs = toolbox.specs
         self._conversation = conversation
-        self._journal = journal
         self._publish = publish
         self._hooks = hooks or Hooks()
         self._limits = limits or Limits()
         self._clock = clock or SystemClock()
         self._replies = Replies(model, retry or RetryPolicy(), self._clock, publish)
-        self._calls = Calls(
-            toolbox, context, hooks=self._hooks, clock=self._clock, publish=publish, seconds=call_seconds
-        )
-        self._call_ids: set[str] = set()
+        calls = Calls(toolbox, context, hooks=self._hooks, clock=self._clock, publish=publish, seconds=call_seconds)
+        self._turns = Turns(self.session, calls, journal=journal, snapshot=snapshot, publish=publish, inbox=self.inbox)
+        self._cut: AssistantMessage | None = None
         self._cut_in_a_row = 0
 
-    async def run(self, prompt: str) -> str:
-        """Work on a prompt until the model has nothing more to do and nobody more to say.
+    @property
+    def tally(self) -> Tally:
+        """What has been used so far."""
+        return self.session.tally
 
-        When it is cancelled, at any await, the partial reply is kept and every call gets its result.
+    async def run(self, prompt: str) -> str:
+        """Work on a prompt, or go on with it, until the model has nothing more to do and nobody more to say.
+
+        When it is cancelled, at any await, the session stands as the journal has it: another run can go on from there, or
+        `close_turn` brings it to an end.
 
         Returns:
             The model's last words.
@@ -81,21 +94,44 @@ class Agent:
         Raises:
             ModelError: a model call failed for good.
             LimitReachedError: turns, tokens or money are used up.
-            RecordError: the journal could not be written.
+            AnswerNeededError: a call asks the user.
+            PausedError: it was told to pause.
+            WorkspaceError: the worktree could not be kept.
+            LeaseLostError, RecordError: the journal could not be written.
         """
-        await self._hear(user(prompt))
+        if not self.session.messages:
+            await self._hear(user(prompt))
+        await self._turns.resume()
+        if again := self.inbox.next_retry():
+            await self._hear(again.message, Renewed(), taken=again.taken)
         while True:
-            reply = await self._think()
-            await self._act(reply)
-            message = self._go_on(reply) or self.inbox.next_message(stopping=not reply.calls)
-            if message:
-                await self._hear(message)
-            elif not reply.calls:
-                return reply.text
+            await self._listen()
+            if not self.session.awaits_reply:
+                return self.tally.last_text
+            if self.pausing:
+                raise PausedError(f"paused after turn {self.session.turn}")
+            await self._turns.take(await self._think())
 
-    def _go_on(self, reply: AssistantMessage) -> UserMessage | None:
-        """What a model is told whose words were cut before it came to an end; its calls, if any, are answered so."""
-        if reply.stop != "length" or reply.calls:
+    async def close_turn(self) -> None:
+        """After a run that was cut: keep what had arrived of the reply, and answer every call of the open turn.
+
+        Raises:
+            LeaseLostError, RecordError: the journal could not be written.
+        """
+        cut, self._cut = self._cut, None
+        await self._turns.break_off(cut)
+
+    async def _listen(self) -> None:
+        """Take one message into the conversation, if there is one."""
+        if words := self._go_on():
+            await self._hear(words)
+        elif incoming := self.inbox.next_message(stopping=not self.session.awaits_reply):
+            await self._hear(incoming.message, taken=incoming.taken)
+
+    def _go_on(self) -> UserMessage | None:
+        """What a model is told whose words were cut before it came to an end."""
+        last = self.session.messages[-1]
+        if not isinstance(last, AssistantMessage) or last.stop != "length":
             self._cut_in_a_row = 0
             return None
         self._cut_in_a_row += 1
@@ -103,25 +139,27 @@ class Agent:
             raise ModelError("malformed", f"the reply was cut at the output limit {self._cut_in_a_row} times in a row")
         return user(CUT_WORDS, "follow_up")
 
-    async def _hear(self, message: UserMessage) -> None:
+    async def _hear(self, message: UserMessage, *before: Entry, taken: Sequence[int] = ()) -> None:
         """Take a message of the user into the conversation."""
-        await self._keep(message)
         text = "".join(block.text for block in message.content if isinstance(block, Text))
         self._publish(MessageDelivered(origin=message.origin, text=text))
+        await self._turns.commit(*before, Heard(message), taken=taken)
 
     async def _think(self) -> AssistantMessage:
-        """Get the model's next reply. It is counted, but not yet part of the conversation."""
-        check_budget(self._limits, self.tally)
-        turn = self.tally.turns + 1
+        """Get the model's next reply. It is not yet part of the conversation."""
+        check_budget(self._limits, self.session.used)
+        turn = self.session.turn + 1
         self._publish(TurnStarted(turn=turn))
         started = self._clock.monotonic()
-        partial: list[AssistantMessage] = []
+        arrived: list[AssistantMessage] = []
         try:
-            reply = self._counted(await self._replies.ask(await self._request(), turn, partial.append))
+            reply = await self._replies.ask(await self._request(), turn, arrived.append)
         except asyncio.CancelledError:
-            for cut in partial:
-                await self._keep_cut(cut)
+            for cut in arrived:
+                await self._keep(self._with_unique_ids(cut))
             raise
+        reach("reply.received")
+        reply = self._with_unique_ids(reply)
         self._publish(
             ReplyFinished(
                 turn=turn,
@@ -134,63 +172,29 @@ class Agent:
         )
         return reply
 
-    async def _keep_cut(self, reply: AssistantMessage) -> None:
-        """Keep what had arrived of a reply when it was cancelled; one that had just become whole counts as one."""
-        if reply.stop != "aborted":
-            reply = self._counted(reply)
-        if reply.content:
-            results = self._calls.refuse(self.tally.turns, reply.calls, NOT_STARTED)
-            self.tally.tool_calls += len(results)
-            await self._keep(reply, *results)
-
-    async def _act(self, reply: AssistantMessage) -> None:
-        """Get a reply and the results of its calls into the conversation: both, whatever happens in between."""
-        turn, results = self.tally.turns, list[ToolResult]()
-        try:
-            await self._keep(reply)
-            if reply.stop == "length":
-                results.extend(self._calls.refuse(turn, reply.calls, CUT_REPLY))
-            else:
-                await self._calls.run(turn, reply.calls, results)
-        finally:
-            if self.messages[-1] is reply:
-                results.extend(self._calls.refuse(turn, reply.calls[len(results) :], NOT_STARTED))
-                self.tally.tool_calls += len(results)
-                await self._keep(*results)
-        self._publish(TurnFinished(turn=turn, usage=self.tally.usage))
+    async def _keep(self, reply: AssistantMessage) -> None:
+        """Remember what had arrived when the run was cut; a reply that had just become whole is paid, and is committed."""
+        if reply.stop == "aborted":
+            self._cut = reply
+        else:
+            await self._turns.commit(Replied(self.session.turn + 1, reply))
 
     async def _request(self) -> ModelRequest:
-        messages: Sequence[Message] = self.messages
+        messages: Sequence[Message] = self.session.messages
         if self._hooks.transform_context is not None:
             messages = await self._hooks.transform_context(messages)
-        return ModelRequest(self._system, messages, self._specs, self._conversation)
-
-    async def _keep(self, *messages: Message) -> None:
-        """Write messages down before anything depends on them. Done to its end, also when it is cancelled meanwhile."""
-        if messages:
-            await finish(self._write(messages))
-
-    async def _write(self, messages: tuple[Message, ...]) -> None:
-        await self._journal.append(*messages)
-        self.messages.extend(messages)
-
-    def _counted(self, reply: AssistantMessage) -> AssistantMessage:
-        """Count a reply that is whole, and make it fit into the conversation."""
-        self.tally.turns += 1
-        self.tally.usage += reply.usage
-        self.tally.spent_usd += reply.usage.cost_usd or 0.0
-        self.tally.last_text = reply.text or self.tally.last_text
-        return self._with_unique_ids(reply)
+        return ModelRequest(self._system, messages, self._specs, self._conversation, self.session.replies)
 
     def _with_unique_ids(self, reply: AssistantMessage) -> AssistantMessage:
         """Give calls whose id was used before a new one: results are joined to calls by id."""
+        used, new = self.session.call_ids, set[str]()
         renamed: dict[int, ToolCall] = {}
         for place, block in enumerate(reply.content):
             if isinstance(block, ToolCall):
                 name, number = block.id, 2
-                while name in self._call_ids:
+                while name in used or name in new:
                     name, number = f"{block.id}_{number}", number + 1
-                self._call_ids.add(name)
+                new.add(name)
                 if name != block.id:
                     renamed[place] = msgspec.structs.replace(block, id=name)
         if not renamed:

@@ -4,7 +4,6 @@ import asyncio
 import shutil
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Final, Literal
 
 import msgspec
@@ -14,7 +13,7 @@ from kugetsu.errors import KugetsuError, ModelError
 from kugetsu.messages import user
 from kugetsu.models import Models
 from kugetsu.protocols import ModelRequest
-from kugetsu.storage import FileStore
+from kugetsu.storage import check
 from kugetsu.workspace import git_version
 
 Status = Literal["ok", "optional", "missing"]
@@ -50,7 +49,7 @@ async def examine(settings: Settings, environ: Mapping[str, str], model: str = "
         _program("rg", "makes grep faster", environ, "install ripgrep", optional=True),
         _program("bwrap", "would sandbox commands", environ, "install bubblewrap", optional=True),
         _state_directory(environ),
-        *_records(environ),
+        *await _records(environ),
         *_keys(settings, environ),
     ]
     if model:
@@ -89,19 +88,15 @@ def _state_directory(environ: Mapping[str, str]) -> Finding:
     return Finding("state directory", "ok", f"{home}, {free // 2**30} GB free")
 
 
-def _records(environ: Mapping[str, str]) -> list[Finding]:
-    damaged = _damaged(state_home(environ))
-    if not damaged:
-        return []
-    names = ", ".join(path.name for path in damaged[:3])
-    return [Finding("records", "missing", f"{len(damaged)} damaged: {names}", "move these directories away")]
-
-
-def _damaged(home: Path) -> list[Path]:
+async def _records(environ: Mapping[str, str]) -> list[Finding]:
+    """The database of tasks: each thing that is wrong with it is a finding."""
     try:
-        return FileStore(home).damaged()
-    except OSError:
-        return []
+        problems = await check(state_home(environ))
+    except (KugetsuError, OSError) as error:
+        problems = [str(error)]
+    if not problems:
+        return [Finding("records", "ok", "the database of tasks is sound")]
+    return [Finding("records", "missing", problem, _DAMAGED) for problem in problems]
 
 
 def _keys(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:
@@ -135,6 +130,9 @@ async def _model(settings: Settings, environ: Mapping[str, str], name: str) -> F
 
 
 _LITTLE_DISK: Final = 512 * 2**20
+_DAMAGED: Final = (
+    "keep the file; put a copy of it from before, or an empty state directory (KUGETSU_HOME), in its place"
+)
 
 _FIXES: Final[Mapping[str, str]] = {
     "authentication": "check the provider's key",

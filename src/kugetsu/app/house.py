@@ -1,18 +1,22 @@
-"""The composition root: settings in, shadows out."""
+"""The composition root: settings in, shadows and a worker out."""
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from kugetsu.agent import Hooks, RetryPolicy, Toolbox
+from kugetsu.app.nobody import Nobody
 from kugetsu.config import Settings, prepare_home
+from kugetsu.engine import Presences, Worker
 from kugetsu.errors import ConfigError
-from kugetsu.models import Models
-from kugetsu.protocols import Clock, SystemClock
+from kugetsu.models import SCRIPTED, Models
+from kugetsu.protocols import Claim, Clock, Concurrency, Model, Store, SystemClock
 from kugetsu.shadows import NativeRuntime, Parts, Shadow
-from kugetsu.storage import FileStore
-from kugetsu.tasks import Task, new_task_id
+from kugetsu.storage import SqlStore
+from kugetsu.tasks import Requeueing, Task, new_task_id
 from kugetsu.tools import default_tools
 from kugetsu.workspace import GitWorkspaces
 
@@ -20,38 +24,87 @@ _SPARE_SECONDS = 60.0
 """Added to the longest time limit of a command: the limit of any tool call."""
 
 
+def _tell(sentence: str) -> None:
+    sys.stderr.write(f"kugetsu: {sentence}\n")
+
+
 class House:
-    """Everything that shadows share: the models' connections, the tools, the records. An async context manager."""
+    """Everything that shadows share: the store, the worker, the models' connections, the tools. An async context manager.
+
+    Args:
+        settings: all of them.
+        home: the state directory.
+        environ: where commands and models get their variables from.
+        clock: time.
+        name: of the worker, for people.
+        on_trouble: told what went wrong outside of any task, in one sentence.
+
+    Attributes:
+        store: tasks and all that is kept of them. There from the beginning of the block.
+        worker: runs them in this process.
+        presences: who else does on this machine.
+    """
+
+    store: Store
+    worker: Worker
 
     def __init__(
-        self, settings: Settings, home: Path, environ: Mapping[str, str], *, clock: Clock | None = None
+        self,
+        settings: Settings,
+        home: Path,
+        environ: Mapping[str, str],
+        *,
+        clock: Clock | None = None,
+        name: str = "kugetsu",
+        on_trouble: Callable[[str], None] = _tell,
     ) -> None:
         self.settings = settings
         self.home = home
-        self.store = FileStore(home)
         self.clock = clock or SystemClock()
+        self.presences = Presences(home)
+        self.workspaces = GitWorkspaces(home, environ)
         self._environ = environ
+        self._name = name
+        self._on_trouble = on_trouble
         self._models = Models(settings, environ, clock=self.clock)
-        self._workspaces = GitWorkspaces(home, environ)
         self._toolbox = Toolbox(default_tools(settings.tools))
+        self._open = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        """Make sure that the state directory can be used.
+        """Open the state directory and the store.
 
         Raises:
-            ConfigError: it cannot.
+            ConfigError: the state directory cannot be used.
+            RecordError: the store cannot be used.
         """
         prepare_home(self.home)
+        async with AsyncExitStack() as stack:
+            self.store = await SqlStore.open(self.home, clock=self.clock)
+            stack.push_async_callback(self.store.close)
+            stack.push_async_callback(self._models.close)
+            self.worker = await stack.enter_async_context(
+                Worker(
+                    self.store,
+                    self.presences,
+                    clock=self.clock,
+                    lease_seconds=self.settings.queue.lease_seconds,
+                    name=self._name,
+                    on_trouble=self._on_trouble,
+                ).open()
+            )
+            self._open = stack.pop_all()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await self.close()
+        """Give back what was not finished, and close everything."""
+        await self._open.__aexit__(kind, error, traceback)
 
-    async def close(self) -> None:
-        """Close the models' connections. May be called twice."""
-        await self._models.close()
+    @property
+    def limits(self) -> Concurrency:
+        """How many tasks of one kind may run at the same time."""
+        return Concurrency(repository=self.settings.queue.per_repository, model=self.settings.queue.per_model)
 
     def task(
         self,
@@ -62,6 +115,11 @@ class House:
         base: str = "",
         check: str | None = None,
         notices: tuple[str, ...] = (),
+        priority: int = 0,
+        start_at: float = 0.0,
+        deadline_at: float = 0.0,
+        after: tuple[str, ...] = (),
+        queued: bool = False,
     ) -> Task:
         """Make a task; what is not said comes from the settings.
 
@@ -72,63 +130,101 @@ class House:
             base: branch, tag or commit; empty for the branch that is checked out.
             check: shell command; None for the settings' own, empty for none.
             notices: what the user should know of how the task was set up.
+            priority: see `Task`.
+            start_at: see `Task`.
+            deadline_at: see `Task`.
+            after: see `Task`.
+            queued: whether it is tried again by itself, as the settings say; one in the foreground is not.
         """
+        settings, queue = self.settings, self.settings.queue
         return Task(
             id=new_task_id(),
             prompt=prompt,
             repo=_absolute(repo),
-            model=model or self.settings.model,
+            model=_from_anywhere(model or settings.model),
             base=base,
-            check=self.settings.check if check is None else check,
-            check_seconds=self.settings.check_seconds,
-            limits=self.settings.limits,
+            check=settings.check if check is None else check,
+            check_seconds=settings.check_seconds,
+            limits=settings.limits,
+            instructions=settings.instructions,
             created_at=self.clock.now(),
             notices=notices,
+            priority=priority,
+            start_at=start_at,
+            deadline_at=deadline_at,
+            after=after,
+            attempts=queue.attempts if queued else 1,
+            patience_seconds=queue.patience_seconds if queued else 0.0,
+            commit_leftovers=settings.workspace.commit_leftovers,
+            keep_workspace=settings.workspace.keep,
         )
 
     def shadow(self, task: Task, hooks: Hooks | None = None) -> Shadow:
-        """Make the shadow that will do a task.
+        """Make the shadow that will do a new task; it is submitted when the shadow runs.
 
         Raises:
             ConfigError: the task's model cannot be used: unknown provider, missing key.
         """
         return Shadow(task, self.parts(task, hooks or Hooks()))
 
-    def parts(self, task: Task, hooks: Hooks) -> Parts:
-        """Gather what the shadow of a task is put together from.
+    def shadow_of(self, claim: Claim) -> Shadow:
+        """Make the shadow that goes on with a task that this house's worker got. One that is to be cancelled needs no model.
 
         Raises:
             ConfigError: as for `shadow`.
         """
-        if not task.model:
-            raise ConfigError(
-                "no model is named", fix="use --model provider/model, or set `model` in your kugetsu.toml"
-            )
+        task = claim.record.task
+        return Shadow(task, self.parts(task, Hooks(), silent=claim.record.wanted == "cancel"), claim)
+
+    def parts(self, task: Task, hooks: Hooks, *, silent: bool = False) -> Parts:
+        """Gather what the shadow of a task is put together from.
+
+        Args:
+            task: whose.
+            hooks: the caller's own code.
+            silent: whether no model will be asked.
+
+        Raises:
+            ConfigError: as for `shadow`.
+        """
         settings = self.settings
         runtime = NativeRuntime(
-            self._models.open(task.model),
+            Nobody(task.model) if silent else self._model(task),
             self._toolbox,
             clock=self.clock,
             hooks=hooks,
             retry=RetryPolicy(settings.retry.attempts, settings.retry.base_seconds, settings.retry.cap_seconds),
-            instructions=settings.instructions,
             call_seconds=settings.tools.bash_seconds_max + _SPARE_SECONDS,
         )
         return Parts(
             runtime=runtime,
-            workspaces=self._workspaces,
+            workspaces=self.workspaces,
             store=self.store,
             clock=self.clock,
+            worker=self.worker.ready,
             scratch=self.home / "scratch" / task.id,
             environment=self._environ,
             allow=settings.tools.environment,
             hooks=hooks,
-            commit_leftovers=settings.workspace.commit_leftovers,
-            keep_workspace=settings.workspace.keep,
+            requeueing=Requeueing(settings.queue.base_seconds, settings.queue.cap_seconds),
         )
+
+    def _model(self, task: Task) -> Model:
+        if not task.model:
+            raise ConfigError(
+                "no model is named", fix="use --model provider/model, or set `model` in your kugetsu.toml"
+            )
+        return self._models.open(task.model)
 
 
 def _absolute(repo: str) -> str:
     """The same repository, wherever the result is read."""
     path = Path(repo)
     return str(path.absolute()) if path.exists() else repo
+
+
+def _from_anywhere(model: str) -> str:
+    """The same model, wherever the task is taken up again: a script is named by its whole path."""
+    if not model.startswith(SCRIPTED) or model == SCRIPTED:
+        return model
+    return f"{SCRIPTED}{Path(model.removeprefix(SCRIPTED)).expanduser().absolute()}"

@@ -23,7 +23,7 @@ def exit_code(state: TaskState) -> Exit:
             return Exit.COMPLETED
         case "cancelled":
             return Exit.CANCELLED
-        case "waiting" | "paused":
+        case "waiting" | "paused" | "pending":
             return Exit.WAITING
         case _:
             return Exit.FAILED

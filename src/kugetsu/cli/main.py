@@ -9,15 +9,26 @@ import click
 
 from kugetsu import __version__
 from kugetsu.cli.exits import Exit
-from kugetsu.errors import KugetsuError, UsageError
+from kugetsu.errors import KugetsuError, QueueFullError, UsageError
 
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "demo": ("demo", "Watch three agents fix a sample project; needs no key and no network."),
     "run": ("run", "Do one task in the foreground and hand back a branch."),
+    "submit": ("submit", "Put a task into the queue."),
+    "serve": ("serve", "Work on the queue, many tasks at once."),
     "list": ("inspect", "List tasks, newest first."),
     "show": ("inspect", "Show everything that is known of a task."),
     "diff": ("inspect", "Show what a task changed."),
-    "logs": ("inspect", "Show what happened in a task, or its whole conversation."),
+    "logs": ("logs", "Show what happened in a task, or its conversation."),
+    "resume": ("resume", "Go on in the foreground with a task that was interrupted, paused or answered."),
+    "cancel": ("control", "End a task; its work is kept on its branch."),
+    "pause": ("control", "Let a task rest after its current turn."),
+    "retry": ("control", "Put a failed or cancelled task into the queue again."),
+    "answer": ("control", "Answer the question of a task."),
+    "steer": ("control", "Say something to the agent of a task."),
+    "priority": ("control", "Give a task another place in the queue."),
+    "rewind": ("rewind", "Put a task back to the end of a turn, conversation and worktree."),
+    "fork": ("rewind", "Begin a new task from the end of a turn of another one."),
     "doctor": ("doctor", "Say what is there, what is missing, and how to mend it."),
     "config": ("config", "Show the settings in force and where each comes from."),
 }
@@ -54,8 +65,8 @@ class Commands(click.Group):
 def commands() -> None:
     """Run coding agents in numbers, each in a git worktree of its own, and get back branches with computed proof.
 
-    Exit codes: 0 completed, 1 the task failed, 2 wrong usage or configuration, 3 cancelled, 4 no capacity, 5 waiting
-    for an answer.
+    Exit codes: 0 completed, 1 the task failed, 2 wrong usage or configuration, 3 cancelled, 4 no capacity (try later),
+    5 the task is not over: it waits for an answer, is paused, or was interrupted.
     """
 
 
@@ -85,10 +96,20 @@ def run_command_line(arguments: list[str]) -> int:
         return Exit.USAGE
     except KugetsuError as error:
         _show(error)
-        return Exit.USAGE if isinstance(error, UsageError) else Exit.FAILED
+        return _code_of(error)
     except OSError as error:
         return _unwritable(error) or Exit.COMPLETED
     return result if isinstance(result, int) else Exit.COMPLETED
+
+
+def _code_of(error: KugetsuError) -> Exit:
+    match error:
+        case UsageError():
+            return Exit.USAGE
+        case QueueFullError():
+            return Exit.NO_CAPACITY
+        case _:
+            return Exit.FAILED
 
 
 def _show(error: KugetsuError) -> None:

@@ -8,9 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
-from kugetsu.config import Loaded, load_settings, state_home
+from kugetsu.config import Loaded, load_settings
 from kugetsu.messages import encode_json
-from kugetsu.storage import FileStore
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -69,11 +68,6 @@ def notify(notices: tuple[str, ...]) -> None:
     """Tell the user what was ignored and why."""
     for notice in notices:
         click.echo(f"kugetsu: note: {notice}", err=True)
-
-
-def open_store() -> FileStore:
-    """The records of this user."""
-    return FileStore(state_home(os.environ))
 
 
 def write_json(value: object) -> None:

@@ -129,12 +129,14 @@ class ToolSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         bash_seconds: time limit of a command that names none. Default 120.
         bash_seconds_max: longest time limit a command may ask for. Default 600.
         confine: read and write inside the worktree only. Default true.
+        ask: let agents ask the user, which makes their task wait for an answer. Default true.
         environment: names of variables that commands inherit beside the built-in list. Default none.
     """
 
     bash_seconds: float = 120.0
     bash_seconds_max: float = 600.0
     confine: bool = True
+    ask: bool = True
     environment: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -159,6 +161,52 @@ class WorkspaceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     keep: bool = False
 
 
+class QueueSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The queue, and who works on it. `kugetsu run` passes the queue.
+
+    Attributes:
+        slots: tasks that one worker runs at the same time. Default 20.
+        most_pending: tasks that may wait; one more is refused. Default 1,000. 0: no limit.
+        per_repository: tasks of one repository that run at the same time. Default 0: no limit.
+        per_model: tasks with one model that run at the same time. Default 0: no limit.
+        attempts: tries of a queued task altogether, when it fails in a way that may pass. Default 3.
+        patience_seconds: how long a queued task waits in all for a provider without capacity. Default 86,400.
+        base_seconds: longest wait before the second attempt; doubles with each. Default 10.
+        cap_seconds: longest wait before any attempt. Default 600.
+        lease_seconds: a worker that was not heard of for so long loses its tasks. Default 30.
+        grace_seconds: how long agents may take to end their turn when the program is told to stop. Default 10.
+    """
+
+    slots: int = 20
+    most_pending: int = 1000
+    per_repository: int = 0
+    per_model: int = 0
+    attempts: int = 3
+    patience_seconds: float = 86_400.0
+    base_seconds: float = 10.0
+    cap_seconds: float = 600.0
+    lease_seconds: float = 30.0
+    grace_seconds: float = 10.0
+
+    def __post_init__(self) -> None:
+        for field in ("slots", "attempts"):
+            if (value := getattr(self, field)) < 1:
+                raise ValueError(f"`{field}` must be 1 or more, got {value}")
+        for field in (
+            "most_pending",
+            "per_repository",
+            "per_model",
+            "patience_seconds",
+            "base_seconds",
+            "cap_seconds",
+            "grace_seconds",
+        ):
+            if (value := getattr(self, field)) < 0:
+                raise ValueError(f"`{field}` must be 0 or more, got {value:g}")
+        if self.lease_seconds < 1:
+            raise ValueError(f"`lease_seconds` must be 1 or more, got {self.lease_seconds:g}")
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All settings.
 
@@ -169,6 +217,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         instructions: added to every agent's system prompt. Default none.
         limits: what one task may use up.
         retry: how failed model calls are tried again.
+        queue: how tasks wait, and how many run.
         tools: what the agents' tools may do.
         workspace: what becomes of worktrees.
         providers: beside the built-in ones, or over them.
@@ -180,6 +229,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     instructions: str = ""
     limits: Limits = Limits()
     retry: RetrySettings = RetrySettings()
+    queue: QueueSettings = QueueSettings()
     tools: ToolSettings = ToolSettings()
     workspace: WorkspaceSettings = WorkspaceSettings()
     providers: dict[str, ProviderSettings] = {}

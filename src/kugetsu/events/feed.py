@@ -50,12 +50,17 @@ class Subscription:
 
 
 class Feed:
-    """Stamps the events of one task and hands them to sinks and subscriptions."""
+    """Stamps the events of one task and hands them to sinks and subscriptions.
+
+    Attributes:
+        seq: number of the last event.
+        closed: whether nothing is passed on any more.
+    """
 
     def __init__(self, task: str, now: Callable[[], float]) -> None:
         self._task = task
         self._now = now
-        self._seq = 0
+        self.seq = 0
         self._sinks: list[EventSink] = []
         self._subscriptions: list[Subscription] = []
         self.closed = False
@@ -64,8 +69,8 @@ class Feed:
         """Stamp an event and pass it on; never blocks. Once the feed is closed, nothing is passed on any more."""
         if self.closed:
             return
-        self._seq += 1
-        stamped = msgspec.structs.replace(event, task=self._task, seq=self._seq, at=self._now())
+        self.seq += 1
+        stamped = msgspec.structs.replace(event, task=self._task, seq=self.seq, at=self._now())
         for sink in self._sinks:
             sink(stamped)
         for subscription in self._subscriptions:

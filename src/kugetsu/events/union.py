@@ -36,6 +36,22 @@ class TaskStarted(Stamped, frozen=True, tag="task_started"):
     runtime: str
 
 
+class TaskResumed(Stamped, frozen=True, tag="task_resumed"):
+    """A later run of the task began; it goes on where the last one stood.
+
+    Attributes:
+        run: counts the runs from 1.
+        turn: the last turn that the session knows.
+        reason: why the run before had ended.
+        usage: of all turns so far.
+    """
+
+    run: int
+    turn: int
+    reason: str
+    usage: Usage = Usage()
+
+
 class WorkspaceReady(Stamped, frozen=True, tag="workspace_ready"):
     """The worktree exists.
 
@@ -132,6 +148,14 @@ class ToolFinished(Stamped, frozen=True, tag="tool_finished"):
     size: int
 
 
+class QuestionAsked(Stamped, frozen=True, tag="question_asked"):
+    """The model asks the user and cannot go on without an answer."""
+
+    turn: int
+    call_id: str
+    question: str
+
+
 class TurnFinished(Stamped, frozen=True, tag="turn_finished"):
     """The reply's calls are all answered. `usage` is the run's sum so far."""
 
@@ -163,8 +187,22 @@ class EventsDropped(Stamped, frozen=True, tag="events_dropped"):
     count: int
 
 
+class TaskHalted(Stamped, frozen=True, tag="task_halted"):
+    """The run is over, the task is not: it is paused, was interrupted, or waits for an answer or a time.
+
+    Always the last event of such a run.
+
+    Attributes:
+        available_at: when it may go on by itself; seconds since the epoch, 0 for at once or not by itself.
+    """
+
+    state: TaskState
+    outcome: Outcome
+    available_at: float = 0.0
+
+
 class TaskFinished(Stamped, frozen=True, tag="task_finished"):
-    """The run is over, with its one outcome. Always the last event of a run."""
+    """The task is over, with its one outcome. Always the last event of its last run."""
 
     state: TaskState
     outcome: Outcome
@@ -173,6 +211,7 @@ class TaskFinished(Stamped, frozen=True, tag="task_finished"):
 
 Event: TypeAlias = (
     TaskStarted
+    | TaskResumed
     | WorkspaceReady
     | MessageDelivered
     | TurnStarted
@@ -182,11 +221,13 @@ Event: TypeAlias = (
     | ToolStarted
     | ToolProgress
     | ToolFinished
+    | QuestionAsked
     | TurnFinished
     | CheckStarted
     | CheckFinished
     | Noted
     | EventsDropped
+    | TaskHalted
     | TaskFinished
 )
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from kugetsu.config import Settings
 from kugetsu.errors import ConfigError
-from kugetsu.models.scripted import ScriptedModel
+from kugetsu.models.scripted import Places, ScriptedModel
 from kugetsu.protocols import Clock, Model, SystemClock
 from kugetsu.rehearsal import load_script
 
@@ -33,6 +33,7 @@ class Models:
         self._clock = clock or SystemClock()
         self._connections: Connections | None = None
         self._known: dict[str, Model] = {}
+        self._places: dict[str, Places] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -65,7 +66,8 @@ class Models:
         if not file:
             raise ConfigError("`scripted:` names no file", fix="write scripted:FILE, with a script in YAML or JSON")
         path = Path(file).expanduser()
-        return ScriptedModel(load_script(path), f"{SCRIPTED}{path.name}", self._clock)
+        places = self._places.setdefault(file, {})
+        return ScriptedModel(load_script(path), f"{SCRIPTED}{path.name}", self._clock, places)
 
     def _over_http(self, name: str) -> Model:
         provider, slash, model = name.partition("/")

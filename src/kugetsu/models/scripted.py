@@ -1,7 +1,7 @@
 """The rehearsal model: says what a script says. It costs nothing and never touches the network."""
 
 from collections.abc import AsyncIterator, Iterator, Sequence
-from typing import Final
+from typing import Final, TypeAlias
 
 from kugetsu.errors import ModelError
 from kugetsu.messages import (
@@ -23,23 +23,30 @@ _INFO: Final = ModelInfo(context_window=200_000, max_output=32_000, images=True,
 _PIECES: Final = 4
 
 
+Places: TypeAlias = dict[str, tuple[int, int]]
+"""Where each conversation stands in a script: how many replies it held when it last asked, and which entry that gave."""
+
+
 class ScriptedModel:
     """Replies with the entries of a script, one a call, then with `done` for ever. Implements `protocols.Model`.
 
-    Unlike other models it is for one conversation: it remembers how far the script has come.
+    Unlike other models it is for one conversation. A conversation that goes on after a crash, or is put back, gets the
+    entry that follows from how many replies it holds; entries that fail are then left behind once they have failed.
 
     Args:
         script: what it says.
         name: usually `scripted:` and the name of a file.
         clock: its delays are waited for here.
+        places: shared by all who play this script, so that a second attempt gets past what failed in the first.
     """
 
     info = _INFO
 
-    def __init__(self, script: Script, name: str, clock: Clock) -> None:
+    def __init__(self, script: Script, name: str, clock: Clock, places: Places | None = None) -> None:
         self.name = name
         self._turns = script.turns
         self._clock = clock
+        self._places: Places = {} if places is None else places
         self._next = 0
 
     async def stream(self, request: ModelRequest) -> AsyncIterator[Delta]:
@@ -48,15 +55,38 @@ class ScriptedModel:
         Raises:
             ModelError: the entry rehearses a failure.
         """
-        place = self._next
-        self._next += 1
-        turn = self._turns[place] if place < len(self._turns) else AFTER_THE_LAST
+        place = self._place(request)
+        turn = self._turn(place)
         if turn.delay:
             await self._clock.sleep(turn.delay)
         if turn.fail:
             raise ModelError(turn.fail, f"{self.name}: rehearsed failure `{turn.fail}` of entry {place + 1}")
         for delta in _deltas(turn, place, _call_ids(request.messages)):
             yield delta
+
+    def _turn(self, place: int) -> ScriptedTurn:
+        return self._turns[place] if place < len(self._turns) else AFTER_THE_LAST
+
+    def _place(self, request: ModelRequest) -> int:
+        """The entry that comes next."""
+        if request.replies is None:
+            place, self._next = self._next, self._next + 1
+            return place
+        replies, place = self._places.get(request.conversation, (-1, 0))
+        if replies == request.replies:
+            place += self._turn(place).fail is not None
+        else:
+            place = self._behind(request.replies)
+        self._places[request.conversation] = request.replies, place
+        return place
+
+    def _behind(self, replies: int) -> int:
+        """The first entry behind so many replies."""
+        place = 0
+        while replies and place < len(self._turns):
+            replies -= self._turns[place].fail is None
+            place += 1
+        return place
 
 
 def _deltas(turn: ScriptedTurn, place: int, taken: set[str]) -> Iterator[Delta]:

@@ -44,12 +44,15 @@ class ModelRequest(msgspec.Struct, frozen=True):
         messages: the conversation; every tool call in it has its result.
         tools: what the model may call; the same tuple from call to call, so that a wire can encode it once.
         conversation: stable key of the conversation, for providers that route or cache by one.
+        replies: how many replies the whole conversation holds, also those that are not sent; None when nobody counted.
+            For rehearsals, which know by it what comes next.
     """
 
     system: str
     messages: Sequence[Message]
     tools: tuple[ToolSpec, ...] = ()
     conversation: str = ""
+    replies: int | None = None
 
 
 class Model(Protocol):

@@ -1,14 +1,15 @@
 """The seam to whoever runs the loop of a shadow."""
 
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
 import msgspec
 
 from kugetsu.events import EventSink
-from kugetsu.messages import Usage
-from kugetsu.protocols.store import Journal
-from kugetsu.tasks import Outcome, Task
+from kugetsu.protocols.journal import Journal
+from kugetsu.sessions import Session
+from kugetsu.tasks import Note, Outcome, Task
 
 
 class Seat(msgspec.Struct, frozen=True, kw_only=True):
@@ -16,38 +17,27 @@ class Seat(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         task: what is to be done.
+        session: what was said so far; the runtime goes on with it, and with a turn that is open.
         root: the worktree.
         directory: the part of it that the task is about: the root or a directory in it.
         scratch: a private directory outside the worktree.
         environment: the whole environment of commands.
         facts: sentences about the workspace for the system prompt.
         journal: where the conversation is written before anything depends on it.
+        snapshot: keeps the worktree as it is after a turn, and gives the id of what it kept.
         publish: takes events.
     """
 
     task: Task
+    session: Session
     root: Path
     directory: Path
     scratch: Path
     environment: dict[str, str]
     facts: tuple[str, ...]
     journal: Journal
+    snapshot: Callable[[int], Awaitable[str]]
     publish: EventSink
-
-
-class Tally(msgspec.Struct):
-    """What a run has used so far; true at any moment, also when the run is cut.
-
-    Attributes:
-        spent_usd: the money that is known to be spent, also when the price of a part is not.
-        last_text: the model's last words.
-    """
-
-    turns: int = 0
-    tool_calls: int = 0
-    usage: Usage = Usage()
-    spent_usd: float = 0.0
-    last_text: str = ""
 
 
 class Runtime(Protocol):
@@ -58,17 +48,34 @@ class Runtime(Protocol):
         """For people and records."""
         ...
 
-    @property
-    def tally(self) -> Tally:
-        """What has been used so far."""
+    async def run(self, seat: Seat) -> Outcome:
+        """Work on the task until it ends, fails, hits a limit, asks a question or is told to pause. Called once.
+
+        Never raises for what a model, a tool or a limit does: that is the outcome. When cancelled it ends what it
+        started, leaves the session as it stands, and re-raises; `close_turn` or a later run goes on from there.
+
+        Raises:
+            LeaseLostError: another run may go on with the task.
+            RecordError: the session could not be written; it stands as it was.
+        """
         ...
 
-    async def run(self, seat: Seat) -> Outcome:
-        """Work on the task until it ends, fails or hits a limit. Called once.
+    async def close_turn(self) -> None:
+        """After a run that was cut: keep what had arrived of the reply, and answer the calls of the open turn.
 
-        Never raises for what a model, a tool or a limit does: that is the outcome. When cancelled it keeps the partial
-        reply, answers every call, ends what it started, and re-raises.
+        For a task that is over; a run that will be continued is left as it is.
+
+        Raises:
+            LeaseLostError, RecordError: it could not be written.
         """
+        ...
+
+    def pause(self) -> None:
+        """End the run, with the outcome `paused`, as soon as the open turn is closed. Never raises."""
+        ...
+
+    def hear(self, notes: Sequence[Note]) -> None:
+        """Take what users say; each note once, however often it is given. Never raises."""
         ...
 
     def steer(self, text: str) -> None:

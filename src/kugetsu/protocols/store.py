@@ -1,91 +1,411 @@
-"""The seams to what is kept: the journal of a conversation, and the records of tasks."""
+"""The seam to what is kept: tasks and their queue, leases, sessions, events and effects.
 
-from collections.abc import Iterable, Iterator
-from typing import Protocol
+One contract for every engine. All methods are coroutines and never block the event loop. What a method has returned
+from is durable: it survives the loss of power. A method that raises has changed nothing, unless it says otherwise. When
+the answer of a commit is lost (`RecordError.unknown`), the caller looks before it repeats.
+"""
+
+from collections.abc import Collection, Sequence
+from typing import Literal, Protocol
+
+import msgspec
 
 from kugetsu.events import Event
-from kugetsu.messages import Message
-from kugetsu.tasks import Task, TaskReport
+from kugetsu.sessions import Entry, LogLine
+from kugetsu.tasks import (
+    Claiming,
+    Control,
+    Ending,
+    Note,
+    Place,
+    Run,
+    Task,
+    TaskRecord,
+    TaskReport,
+    TaskState,
+)
 
 
-class Journal(Protocol):
-    """The append-only log of one session."""
+class WorkerInfo(msgspec.Struct, frozen=True):
+    """Who runs tasks.
+
+    Attributes:
+        id: unique for all time.
+        host: machine and boot it lives on; its processes and files are reachable from there only.
+        pid: process id on that host.
+        name: for people, for example `kugetsu run`.
+    """
+
+    id: str
+    host: str
+    pid: int
+    name: str = ""
+
+
+class WorkerState(msgspec.Struct, frozen=True):
+    """A worker that holds, or held, a lease.
+
+    Attributes:
+        expires_at: end of its lease on the store's clock; seconds since the epoch.
+    """
+
+    info: WorkerInfo
+    expires_at: float
+
+
+class Lease(msgspec.Struct, frozen=True):
+    """Ownership of a task. Every write of a run carries it.
+
+    Attributes:
+        generation: the fencing token: a write with any but the task's own is refused.
+    """
+
+    task: str
+    generation: int
+
+
+class Claim(msgspec.Struct, frozen=True, kw_only=True):
+    """A task that a worker got.
+
+    Attributes:
+        record: the task, running.
+        notes: what users said and no run has taken yet, oldest first.
+        last_event: number of the task's last event; the next one is one more.
+        previous_worker: who had it in its last run, None for nobody or somebody forgotten.
+    """
+
+    record: TaskRecord
+    notes: tuple[Note, ...] = ()
+    last_event: int = 0
+    previous_worker: WorkerInfo | None = None
 
     @property
-    def location(self) -> str:
-        """Where the log can be read."""
-        ...
+    def lease(self) -> Lease:
+        """What every write of the run carries."""
+        return Lease(self.record.id, self.record.generation)
 
-    async def append(self, *messages: Message) -> None:
-        """Write messages at the end; they are kept when it returns.
+
+class Concurrency(msgspec.Struct, frozen=True):
+    """How many tasks may run at the same time.
+
+    Attributes:
+        repository: of one repository; 0 for no limit.
+        model: with one model; 0 for no limit.
+        repositories, models: other limits for those that are named.
+    """
+
+    repository: int = 0
+    model: int = 0
+    repositories: dict[str, int] = {}
+    models: dict[str, int] = {}
+
+
+class Attention(msgspec.Struct, frozen=True):
+    """A running task of which somebody wants something.
+
+    Attributes:
+        generation: of the run that is meant.
+        wanted: what its worker shall do, with the reason.
+        notes: what no run has taken yet, oldest first.
+    """
+
+    task: str
+    generation: int
+    wanted: str = ""
+    reason: str = ""
+    notes: tuple[Note, ...] = ()
+
+
+EffectState = Literal["new", "begun", "done"]
+"""Whether an effect was never tried, may have been done, or is done."""
+
+
+class Effect(msgspec.Struct, frozen=True):
+    """Something done to the world outside, once.
+
+    Attributes:
+        turn: in which it was decided; 0 for the task as a whole.
+        call: what it is: the id of a call, or a name such as `deliver`.
+        payload: what is to be done, as JSON; the first intent counts.
+    """
+
+    turn: int
+    call: str
+    payload: str = ""
+
+
+class Submitted(msgspec.Struct, frozen=True):
+    """What became of a submission.
+
+    Attributes:
+        created: False when a task with the same key was there already; it is that one.
+        claim: for a submission that claims, the task as its worker got it.
+    """
+
+    record: TaskRecord
+    created: bool
+    claim: Claim | None = None
+
+
+class Runs(Protocol):
+    """What one run may write. Every method raises `LeaseLostError`, and writes nothing, once the lease is lost."""
+
+    async def append(
+        self,
+        lease: Lease,
+        entries: Sequence[Entry],
+        *,
+        events: Sequence[Event] = (),
+        taken: Sequence[int] = (),
+        headway: bool = False,
+    ) -> None:
+        """Add to the end of the task's session, and to its events, in one transaction.
+
+        Args:
+            lease: of the run.
+            entries: may be empty.
+            events: stamped; with numbers that follow the last one.
+            taken: ids of the notes that are in the entries now.
+            headway: whether this shows that the task does not kill its workers: the count of crashes begins anew.
 
         Raises:
-            RecordError: they could not be written; the run must stop.
+            LeaseLostError: see above.
+            RecordError: it could not be written; the run must stop.
+        """
+        ...
+
+    async def place(self, lease: Lease, place: Place) -> None:
+        """Write down where the task's work is, before any is done. May be called twice.
+
+        Raises:
+            LeaseLostError, RecordError: as for `append`.
+        """
+        ...
+
+    async def begin_effect(self, lease: Lease, effect: Effect) -> EffectState:
+        """Write down that something is about to be done to the world outside; says what was written down before.
+
+        Raises:
+            LeaseLostError, RecordError: as for `append`.
+        """
+        ...
+
+    async def end_effect(self, lease: Lease, effect: Effect) -> None:
+        """Write down that it is done. May be called twice.
+
+        Raises:
+            LeaseLostError, RecordError: as for `append`.
+        """
+        ...
+
+    async def settle(
+        self, lease: Lease, ending: Ending, *, entries: Sequence[Entry] = (), events: Sequence[Event] = ()
+    ) -> TaskRecord:
+        """End the run: the task is what `ending` says (see `tasks.settled`), its lease is gone, its dependents are told.
+
+        Returns:
+            The task as it is now.
+
+        Raises:
+            LeaseLostError, RecordError: as for `append`.
         """
         ...
 
 
-class TaskLog(Protocol):
-    """The record of one task while it runs."""
+class Queue(Protocol):
+    """What workers need."""
 
-    @property
-    def journal(self) -> Journal:
-        """The task's session."""
-        ...
-
-    def record(self, event: Event) -> None:
-        """Keep an event. Never raises and never blocks for long: what could not be written is told by `save`."""
-        ...
-
-    def save(self, report: TaskReport) -> None:
-        """Replace the task's report, atomically.
+    async def register(self, worker: WorkerInfo, seconds: float) -> None:
+        """Give a worker its lease. May be called twice.
 
         Raises:
-            RecordError: it, or an earlier event, could not be written.
+            RecordError: it could not be written.
         """
         ...
 
-    def close(self) -> None:
-        """Release what it holds. May be called twice."""
-        ...
-
-
-class TaskStore(Protocol):
-    """All tasks on this machine."""
-
-    def open(self, task: Task) -> TaskLog:
-        """Begin the record of a new task.
+    async def renew(self, worker: str, seconds: float) -> None:
+        """Extend a worker's lease from now on.
 
         Raises:
-            RecordError: the id is taken, or nothing can be written.
+            LeaseLostError: it is gone; all tasks of the worker are lost.
+            RecordError: it could not be written.
         """
         ...
 
-    def find(self, prefix: str) -> TaskReport:
+    async def retire(self, worker: str) -> list[str]:
+        """End a worker's lease in good order; what it still has is given back. May be called twice.
+
+        Returns:
+            The ids of the tasks that were given back.
+
+        Raises:
+            RecordError: it could not be written.
+        """
+        ...
+
+    async def workers(self) -> list[WorkerState]:
+        """All workers that are not retired, also those whose lease has expired.
+
+        Raises:
+            RecordError: they could not be read.
+        """
+        ...
+
+    async def reap(self, dead: Collection[str] = ()) -> list[TaskRecord]:
+        """Take the tasks of workers whose lease has expired, or who are known to be dead (see `tasks.abandoned`).
+
+        Returns:
+            The tasks as they are now.
+
+        Raises:
+            RecordError: it could not be written.
+        """
+        ...
+
+    async def claim(self, worker: str, most: int, limits: Concurrency | None = None) -> list[Claim]:
+        """Take the tasks that are next: the lowest rank first, then the lowest number.
+
+        Only what may start now: pending, its time has come, nothing blocks it, and no limit is exceeded. Tasks whose
+        deadline has passed before they were ever started fail now (see `tasks.expired`).
+
+        Raises:
+            LeaseLostError: the worker has no lease.
+            RecordError: it could not be written.
+        """
+        ...
+
+    async def claim_task(self, worker: str, task: str, claiming: Claiming = "name") -> Claim:
+        """Take one task, whatever its place in the queue; its time need not have come.
+
+        Raises:
+            TaskNotFoundError: there is none of this id.
+            StateConflictError: see `tasks.claimed`.
+            LeaseLostError: the worker has no lease.
+            RecordError: it could not be written.
+        """
+        ...
+
+    async def next_start(self) -> float | None:
+        """When the next task that waits for its time alone may start; None when there is none.
+
+        Raises:
+            RecordError: it could not be read.
+        """
+        ...
+
+    async def attention(self, worker: str) -> list[Attention]:
+        """The worker's running tasks of which somebody wants something that is not done yet.
+
+        Raises:
+            RecordError: it could not be read.
+        """
+        ...
+
+
+class Desk(Protocol):
+    """What users and gateways need."""
+
+    async def submit(
+        self,
+        task: Task,
+        *,
+        key: str = "",
+        most_pending: int = 0,
+        worker: str = "",
+        session: Sequence[Entry] = (),
+    ) -> Submitted:
+        """Take in a task. It is accepted when this returns.
+
+        Args:
+            task: with an id of its own.
+            key: the submitter's own name for it: a second submission of the same key returns the first one's task.
+            most_pending: how many tasks may be pending; 0 for no limit.
+            worker: who gets it at once, passing the queue; empty for nobody.
+            session: what its session begins with, for a fork.
+
+        Raises:
+            QueueFullError: there is no room; says how long to wait.
+            StateConflictError: the id is taken; or the key is that of a task that asked for something else; or one of
+                `task.after` does not exist, or never will be completed.
+            LeaseLostError: `worker` has no lease.
+            RecordError: it could not be written.
+        """
+        ...
+
+    async def control(self, task: str, control: Control) -> TaskRecord:
+        """Do what a user asks for (see `tasks.controlled`).
+
+        Returns:
+            The task as it is now.
+
+        Raises:
+            TaskNotFoundError: there is none of this id.
+            StateConflictError: it makes no sense in the task's state.
+            RecordError: it could not be written.
+        """
+        ...
+
+    async def find(self, prefix: str) -> TaskRecord:
         """Look up the one task whose id starts so.
 
         Raises:
             TaskNotFoundError: there is none, or several.
-            RecordError: its record is damaged.
+            RecordError: it could not be read, or is damaged.
         """
         ...
 
-    def reports(self) -> Iterable[TaskReport]:
-        """All tasks, newest first. A damaged record is left out and said by `doctor`."""
-        ...
+    async def reports(self, *, states: Collection[TaskState] = (), most: int = 0, before: int = 0) -> list[TaskReport]:
+        """Tasks, newest first.
 
-    def events(self, task_id: str) -> Iterator[Event]:
-        """A task's events, oldest first. A line cut by a crash ends them.
+        Args:
+            states: those in one of these; empty for all.
+            most: how many; 0 for all.
+            before: only those that came in before this number; 0 for all. The number is `TaskRecord.number`.
 
         Raises:
-            TaskNotFoundError: there is no such task.
+            RecordError: they could not be read.
         """
         ...
 
-    def session(self, task_id: str) -> Iterator[Message]:
-        """A task's conversation, oldest first. A line cut by a crash ends it.
+    async def counts(self) -> dict[TaskState, int]:
+        """How many tasks are in each state; every state is named.
 
         Raises:
-            TaskNotFoundError: there is no such task.
+            RecordError: they could not be read.
         """
+        ...
+
+    async def events(self, task: str, *, after: int = 0, most: int = 0) -> list[Event]:
+        """A task's events, oldest first, from the one that follows number `after`; `most` 0 for all.
+
+        Raises:
+            TaskNotFoundError: there is none of this id.
+            RecordError: they could not be read, or are damaged.
+        """
+        ...
+
+    async def session(self, task: str) -> list[LogLine]:
+        """A task's session, oldest first.
+
+        Raises:
+            TaskNotFoundError: there is none of this id.
+            RecordError: it could not be read, or is damaged.
+        """
+        ...
+
+    async def runs(self, task: str) -> list[Run]:
+        """A task's runs, oldest first.
+
+        Raises:
+            TaskNotFoundError: there is none of this id.
+            RecordError: they could not be read.
+        """
+        ...
+
+
+class Store(Runs, Queue, Desk, Protocol):
+    """Everything that is kept."""
+
+    async def close(self) -> None:
+        """Write what is under way, and let go. May be called twice; nothing else may be called after it."""
         ...

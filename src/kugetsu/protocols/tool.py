@@ -11,12 +11,13 @@ import msgspec
 
 from kugetsu.messages import InputContent, Text
 
-ToolKind = Literal["read", "write", "run", "sequential"]
+ToolKind = Literal["read", "write", "run", "sequential", "question"]
 """What a tool does to the workspace, which decides what may run beside it.
 
 The calls of one reply run in source order, except that neighbours of one kind run in parallel: reads with reads, commands
-(`run`) with commands, writes with writes (to one file still one after the other). A `sequential` tool runs alone. Only
-`read` may be repeated after a crash.
+(`run`) with commands, writes with writes (to one file still one after the other). A `sequential` tool runs alone. A
+`question` too: it raises `AnswerNeededError`, and the answer becomes its result. Only `read` and `question` may be
+repeated after a crash.
 """
 
 
@@ -100,5 +101,6 @@ class Tool(Protocol):
 
         Raises:
             ToolError: it could not be done; the message is for the model.
+            AnswerNeededError: a `question` asks the user; its answer becomes the result.
         """
         ...

@@ -3,11 +3,14 @@
 from pathlib import Path
 from typing import Protocol
 
-from kugetsu.tasks import Changes, Task
+from kugetsu.tasks import Changes, Place, Task
 
 
 class Workspace(Protocol):
-    """One task's worktree. Used by one shadow."""
+    """One task's worktree. Used by one shadow.
+
+    Every method that changes something raises `LeaseLostError` when another run has taken over the worktree.
+    """
 
     @property
     def path(self) -> Path:
@@ -30,6 +33,11 @@ class Workspace(Protocol):
         ...
 
     @property
+    def place(self) -> Place:
+        """Where it is, for `Workspaces.reopen`."""
+        ...
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What this workspace does not do, one sentence each."""
         ...
@@ -37,6 +45,33 @@ class Workspace(Protocol):
     @property
     def environment(self) -> dict[str, str]:
         """Variables that commands in the worktree need: git's author and committer, and where its search ends."""
+        ...
+
+    async def snapshot(self, turn: int) -> str:
+        """Keep the worktree as it is now, untracked files included and ignored ones not, and what is checked out.
+
+        Nothing that git or the agent uses is changed. May be called twice for a turn.
+
+        Returns:
+            The full id of a commit that holds it, which stays until it is pruned; that of the last snapshot when nothing
+            has changed since.
+
+        Raises:
+            WorkspaceError: git failed, for example on a full disk; the worktree is as it was.
+        """
+        ...
+
+    async def restore(self, snapshot: str) -> None:
+        """Put the worktree back to a snapshot: files, what is checked out, and the branch. Ignored files stay.
+
+        May be called twice, also after it was cut in the middle.
+
+        Args:
+            snapshot: as `snapshot` returned it; empty for the base.
+
+        Raises:
+            WorkspaceError: it is gone, or git failed; calling again completes it.
+        """
         ...
 
     async def commit_all(self, message: str) -> bool:
@@ -68,7 +103,7 @@ class Workspace(Protocol):
     async def close(self, *, keep: bool = False, residue: bool = False) -> bool:
         """Remove the worktree if all its work is delivered; keep it when anything is not, or when told to.
 
-        May be called twice. Raises nothing that matters: what could not be removed stays.
+        Its snapshots stay, see `Workspaces.forget`. May be called twice. Raises nothing that matters: what could not be removed stays.
 
         Args:
             keep: keep it in any case.
@@ -81,16 +116,67 @@ class Workspace(Protocol):
 
 
 class Workspaces(Protocol):
-    """Makes workspaces."""
+    """Makes workspaces, and finds them again."""
 
-    async def create(self, task: Task) -> Workspace:
+    async def verify(self, task: Task) -> None:
+        """Look whether a worktree could be made, without making anything. A remote repository is not asked.
+
+        Raises:
+            RepositoryError: the repository or base cannot be used; the message says why.
+            WorkspaceError: the machine refused.
+        """
+        ...
+
+    async def create(self, task: Task, *, again: bool = False) -> Workspace:
         """Make the worktree of a task from its repository and base.
 
         The user's working tree, index, branches and stash are never touched; one new branch appears in the repository.
         When it fails or is cancelled it leaves nothing behind.
 
+        Args:
+            task: whose.
+            again: an earlier attempt may have been killed half-way. What it left is removed first; nobody ever worked
+                there.
+
         Raises:
             RepositoryError: the repository or base cannot be used; the message says why.
             WorkspaceError: the machine refused: disk full, no permission.
+        """
+        ...
+
+    async def reopen(self, task: Task, place: Place, snapshot: str = "") -> Workspace:
+        """Find the worktree of a task again, as its last run left it; what a crash left half-done is repaired.
+
+        Args:
+            task: whose.
+            place: where, as it was written down.
+            snapshot: what the worktree is made from if it is gone; empty for the base.
+
+        Raises:
+            RepositoryError, WorkspaceError: it cannot be had; the message says what is missing.
+        """
+        ...
+
+    async def fork(self, task: Task, original: Place, snapshot: str, *, again: bool = False) -> Workspace:
+        """Make the worktree of a task as another task's was at a snapshot; otherwise as `create`.
+
+        Args:
+            task: of the same repository.
+            original: where the other task's work is.
+            snapshot: one of the other task's; empty for its base.
+            again: as for `create`.
+
+        Raises:
+            RepositoryError, WorkspaceError: as for `create`; or the snapshot has been pruned.
+        """
+        ...
+
+    async def forget(self, task_id: str, place: Place) -> bool:
+        """Remove the snapshots and the private repository of a task that is over; False when undelivered work is there.
+
+        May be called twice.
+
+        Raises:
+            WorkspaceError: the machine refused.
         """
         ...

@@ -3,7 +3,8 @@
 import msgspec
 
 from kugetsu.errors import WorkspaceError
-from kugetsu.protocols import Workspace
+from kugetsu.protocols import Effect, Workspace
+from kugetsu.shadows.run_log import RunLog
 from kugetsu.tasks import Changes, Task
 
 _TITLE_LENGTH = 50
@@ -33,11 +34,15 @@ class Delivery(msgspec.Struct, frozen=True):
         return self.delivered and not self.changes.uncommitted and not self.problems
 
 
-async def deliver(workspace: Workspace, task: Task, *, commit_leftovers: bool) -> Delivery:
+async def deliver(workspace: Workspace, task: Task, log: RunLog, *, turn: int, commit_leftovers: bool) -> Delivery:
     """Commit what the agent did not, compute what changed, and bring the branch to the user. Never raises for git.
 
-    May be called twice: each step does only what is left to do.
+    May be called twice: each step looks first, and does only what is left to do.
+
+    Raises:
+        LeaseLostError, RecordError: that it is being delivered could not be written down.
     """
+    effect = Effect(turn, "deliver", workspace.branch)
     problems, notes = [], []
     changes, delivered = Changes(), False
     try:
@@ -47,7 +52,9 @@ async def deliver(workspace: Workspace, task: Task, *, commit_leftovers: bool) -
         problems.append(str(error))
     try:
         changes = await workspace.changes()
+        await log.begin_effect(effect)
         await workspace.deliver()
+        await log.end_effect(effect)
         delivered = True
     except WorkspaceError as error:
         problems.append(str(error))

@@ -2,6 +2,7 @@
 
 import asyncio
 import traceback
+from collections.abc import Sequence
 
 from kugetsu.agent import (
     Agent,
@@ -15,10 +16,19 @@ from kugetsu.agent import (
     system_prompt,
 )
 from kugetsu.concurrency import being_cancelled, first_error
-from kugetsu.errors import KugetsuError, LimitReachedError, ModelError
+from kugetsu.errors import (
+    AnswerNeededError,
+    KugetsuError,
+    LeaseLostError,
+    LimitReachedError,
+    ModelError,
+    PausedError,
+    RecordError,
+    WorkspaceError,
+)
 from kugetsu.events import Event, Noted
-from kugetsu.protocols import Clock, FileLocks, Model, Seat, Tally, ToolContext
-from kugetsu.tasks import Outcome
+from kugetsu.protocols import Clock, FileLocks, Model, Seat, ToolContext
+from kugetsu.tasks import Note, Outcome
 
 
 class NativeRuntime:
@@ -34,7 +44,6 @@ class NativeRuntime:
         clock: Clock,
         hooks: Hooks,
         retry: RetryPolicy,
-        instructions: str = "",
         call_seconds: float = 900.0,
     ) -> None:
         self._model = model
@@ -42,15 +51,25 @@ class NativeRuntime:
         self._clock = clock
         self._hooks = hooks
         self._retry = retry
-        self._instructions = instructions
         self._call_seconds = call_seconds
         self._agent: Agent | None = None
         self._inbox = Inbox()
+        self._pausing = False
 
-    @property
-    def tally(self) -> Tally:
-        """What has been used so far."""
-        return self._agent.tally if self._agent else Tally()
+    def hear(self, notes: Sequence[Note]) -> None:
+        """Take what users say; each note once, however often it is given."""
+        self._inbox.hear(notes)
+
+    def pause(self) -> None:
+        """End the run as soon as the open turn is closed."""
+        self._pausing = True
+        if self._agent:
+            self._agent.pausing = True
+
+    async def close_turn(self) -> None:
+        """After a run that was cut: answer the calls of the open turn."""
+        if self._agent:
+            await self._agent.close_turn()
 
     def steer(self, text: str) -> None:
         """Say something as soon as the running tool batch is done."""
@@ -64,6 +83,7 @@ class NativeRuntime:
         """Work on the task until it ends, fails or hits a limit. See `protocols.Runtime`."""
         watchdog = Watchdog(seat.task.limits, self._clock)
         agent = self._agent = await self._make_agent(seat, watchdog)
+        agent.pausing = self._pausing
         try:
             with first_error():
                 async with asyncio.TaskGroup() as group:
@@ -87,7 +107,7 @@ class NativeRuntime:
             facts=seat.facts,
             instructions=await asyncio.to_thread(load_instructions, seat.root, seat.directory),
             skills=await asyncio.to_thread(load_skills, seat.root),
-            extra=self._instructions,
+            extra=seat.task.instructions,
         )
         context = ToolContext(
             root=seat.root,
@@ -102,6 +122,8 @@ class NativeRuntime:
             context,
             system=system,
             journal=seat.journal,
+            session=seat.session,
+            snapshot=seat.snapshot,
             publish=publish,
             hooks=self._hooks,
             limits=seat.task.limits,
@@ -117,12 +139,20 @@ async def _outcome_of(agent: Agent, seat: Seat) -> Outcome:
     """Run the agent; everything but a cancel becomes an outcome."""
     try:
         await agent.run(seat.task.prompt)
+    except (LeaseLostError, RecordError):
+        raise  # nothing can be written down, so nothing may be decided
     except (ModelError, LimitReachedError) as error:
         return Outcome(error.kind, str(error))
+    except AnswerNeededError as asked:
+        return Outcome("question", asked.question)
+    except PausedError as paused:
+        return Outcome("paused", str(paused))
+    except WorkspaceError as error:
+        return Outcome("workspace", str(error))
     except KugetsuError as error:
         return Outcome("internal", str(error))
     except Exception as error:  # noqa: BLE001 - a defect ends this task alone, with its name
         seat.publish(Noted(message="".join(traceback.format_exception(error))))
         return Outcome("internal", f"{type(error).__name__}: {error}")
-    turns = agent.tally.turns
+    turns = agent.session.tally.turns
     return Outcome("completed", f"the agent finished after {turns} turn{'s' if turns != 1 else ''}")

@@ -3,75 +3,78 @@
 import asyncio
 import contextlib
 import traceback
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Final, TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Literal, TypeVar
 
 import msgspec
 
-from kugetsu.agent import Hooks
 from kugetsu.concurrency import finish
-from kugetsu.errors import RecordError, RepositoryError, UsageError, WorkspaceError
-from kugetsu.events import CheckFinished, CheckStarted, Feed, Noted, TaskFinished, TaskStarted, WorkspaceReady
-from kugetsu.processes import clean_environment, end_marked
-from kugetsu.protocols import Clock, Runtime, Seat, TaskLog, TaskStore, Workspace, Workspaces
+from kugetsu.errors import KugetsuError, LeaseLostError, RecordError, RepositoryError, UsageError, WorkspaceError
+from kugetsu.events import (
+    CheckFinished,
+    CheckStarted,
+    Feed,
+    Noted,
+    TaskFinished,
+    TaskHalted,
+    TaskResumed,
+    TaskStarted,
+    WorkspaceReady,
+)
+from kugetsu.failpoints import reach
+from kugetsu.processes import end_marked
+from kugetsu.protocols import Claim, Seat
 from kugetsu.removal import remove_tree
+from kugetsu.sessions import Session
 from kugetsu.shadows.check import not_run, run_check
 from kugetsu.shadows.delivery import Delivery, deliver
 from kugetsu.shadows.listener import listening
-from kugetsu.shadows.verdict import judge, state_of
-from kugetsu.tasks import CheckResult, Outcome, Task, TaskReport, TaskState, redacted
+from kugetsu.shadows.parts import Parts
+from kugetsu.shadows.residence import TASK_MARKER, Residence, facts_of, move_in
+from kugetsu.shadows.run_log import RunLog
+from kugetsu.shadows.verdict import HALTS, judge, retold, state_of
+from kugetsu.tasks import CheckResult, Ending, Fate, Note, Outcome, Task, TaskReport, redacted
 
 T = TypeVar("T")
 
-TASK_MARKER: Final = "KUGETSU_TASK"
-"""Environment variable of every process that a shadow starts; its value is the task's id."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Parts:
-    """What a shadow is put together from.
-
-    Attributes:
-        runtime: runs the loop; made for this shadow.
-        scratch: a directory of this shadow, made and removed by it.
-        environment: what commands may inherit from (see `clean_environment`).
-        allow: names of variables that commands inherit beside the built-in list.
-        commit_leftovers: commit at the end what the agent did not.
-        keep_workspace: keep the worktree even when all its work is delivered.
-    """
-
-    runtime: Runtime
-    workspaces: Workspaces
-    store: TaskStore
-    clock: Clock
-    scratch: Path
-    environment: Mapping[str, str]
-    allow: tuple[str, ...] = ()
-    hooks: Hooks = field(default_factory=Hooks)
-    commit_leftovers: bool = True
-    keep_workspace: bool = False
+Cut = Literal["", "cancelled", "interrupted"]
+"""Why a shadow ends early: not at all, because its task is over, or because its program stops and the task goes on later."""
 
 
 class Shadow:
-    """Does one task and reports. Used once.
+    """Does one task, or goes on with it, and reports. Used once.
+
+    Args:
+        task: what is to be done.
+        parts: what the shadow is put together from.
+        claim: the task as its worker got it; None for a new task, which is submitted when the shadow runs.
 
     Attributes:
         task: what is to be done.
         feed: what happens, as it happens.
     """
 
-    def __init__(self, task: Task, parts: Parts) -> None:
+    def __init__(self, task: Task, parts: Parts, claim: Claim | None = None) -> None:
         self.task = task
         self.feed = Feed(task.id, parts.clock.now)
         self._parts = parts
+        self._claim = claim
         self._scope: asyncio.Timeout | None = None
-        self._cancelled = ""
-        self._started: float | None = None
-        self._workspace: Workspace | None = None
-        self._log: TaskLog | None = None
-        self._environment: dict[str, str] = {}
+        self._cut: Cut = ""
+        self._reason = ""
+        self._winding_down = ""
+        self._used = False
+        self._started = 0.0
+        self._log: RunLog | None = None
+        self._session = Session()
+        self._residence: Residence | None = None
+        self._refused: UsageError | None = None
+        self._lost: LeaseLostError | None = None
+
+    @property
+    def generation(self) -> int:
+        """The fencing token of its run; 0 before there is one."""
+        return self._claim.lease.generation if self._claim else 0
 
     def steer(self, text: str) -> None:
         """Say something to the agent as soon as its running tool batch is done."""
@@ -81,11 +84,37 @@ class Shadow:
         """Say something when the agent would otherwise stop."""
         self._parts.runtime.follow_up(text)
 
+    def hear(self, notes: Sequence[Note]) -> None:
+        """Take what users said through the store; each note once, however often it is given."""
+        self._parts.runtime.hear(notes)
+
+    def pause(self) -> None:
+        """Let the task rest as soon as the agent's turn is done. May be called at any time, and twice."""
+        self._parts.runtime.pause()
+
     def cancel(self, reason: str = "cancelled by the user") -> None:
         """End the task soon; what the agent did is kept on the branch. May be called at any time, and twice."""
-        self._cancelled = self._cancelled or reason or "cancelled"
-        if self._scope is not None and not self._scope.expired():
-            self._scope.reschedule(0)
+        self._end("cancelled", reason or "cancelled")
+
+    def wind_down(self, reason: str = "the program stops") -> None:
+        """End this run as soon as the agent's turn is done; the task goes on in a later one. May be called twice."""
+        self._winding_down = self._winding_down or reason
+        self._parts.runtime.pause()
+
+    def interrupt(self, reason: str = "the program stopped") -> None:
+        """End this run soon; the task goes on in a later one. May be called at any time, and twice."""
+        self._end("interrupted", reason)
+
+    def lose(self, lost: LeaseLostError) -> None:
+        """End this run at once and write nothing: somebody else may have the task. May be called at any time, and twice."""
+        self._lost = self._lost or lost
+        self._end("interrupted", str(lost))
+
+    async def flush(self) -> None:
+        """Write the events that wait. Raises nothing: what cannot be written now is written later, or stops the run then."""
+        if self._log and self._log.waiting and not self.feed.closed:
+            with contextlib.suppress(KugetsuError):
+                await self._log.flush()
 
     async def run(self, prompt: str = "") -> TaskReport:
         """Do the task: make the worktree, let the agent work, prove the result, deliver the branch.
@@ -94,70 +123,98 @@ class Shadow:
             prompt: the job; empty for the task's own.
 
         Returns:
-            What was computed about it. A task that failed, was cancelled or hit a limit reports that; it does not raise.
+            What was computed about it. A task that failed, was cancelled or hit a limit reports that, and so does one that
+            waits for an answer, was paused or interrupted; it does not raise.
 
         Raises:
-            UsageError: nothing was started: no prompt, an unusable repository or base, a second use.
+            UsageError: nothing was done: no prompt, an unusable repository or base, a second use.
             RecordError: the record of the task could not be written; the work itself is kept.
+            LeaseLostError: somebody else may have the task; this run stopped at once.
         """
-        self._begin(prompt)
+        claim = await self._begin(prompt)
         async with listening(self.feed, self._parts.hooks.on_event):
             try:
-                return await self._do_task()
+                report = await self._do_task(claim)
             finally:
                 self.feed.close()
-                if self._log:
-                    self._log.close()
-                await finish(remove_tree(self._parts.scratch))
+        if self._refused:
+            raise self._refused
+        return report
 
-    def abandon(self) -> None:
-        """Write down that the run is over although it is not: for a program that ends at once. Never raises."""
-        if self._log and not self.feed.closed:
-            where = f"; its work is in {self._workspace.path}" if self._workspace else ""
-            outcome = Outcome("interrupted", f"the program ended at once{where}")
-            with contextlib.suppress(RecordError):
-                self._log.save(self._report(state_of(outcome), outcome, Delivery(), None))
-
-    def _begin(self, prompt: str) -> None:
-        if self._started is not None:
+    async def _begin(self, prompt: str) -> Claim:
+        if self._used:
             raise UsageError("this shadow has done its task", fix="make another one for the next")
         self.task = msgspec.structs.replace(self.task, prompt=prompt or self.task.prompt)
         if not self.task.prompt.strip():
             raise UsageError("the task has no prompt", fix="say what is to be done")
+        self._used = True
         self._started = self._parts.clock.monotonic()
+        claim = self._claim or await self._submit()
+        self._claim = claim
+        self._log = RunLog(self._parts.store, claim)
+        self.feed.seq = claim.last_event
+        self.feed.attach(self._log.record)
+        self._parts.runtime.hear([retold(note, claim.record.report) for note in claim.notes])
+        return claim
 
-    async def _do_task(self) -> TaskReport:
+    async def _submit(self) -> Claim:
+        """Hand in a task that is not in the store yet, for this shadow to do at once."""
+        await self._parts.workspaces.verify(self.task)
+        worker = await self._parts.worker()
+        submitted = await finish(self._parts.store.submit(self.task, worker=worker.id))
+        if submitted.claim is None:
+            raise UsageError(f"the task {self.task.id} was submitted before")
+        return submitted.claim
+
+    async def _do_task(self, claim: Claim) -> TaskReport:
         try:
-            outcome, delivery, check = await self._work()
-        except UsageError:
-            raise
+            return await self._work(claim)
         except asyncio.CancelledError:
-            # Not `cancel`, but whoever runs this shadow is stopped: keep the work and the record, then obey.
-            with contextlib.suppress(RecordError):
-                await finish(self._break_off(Outcome("interrupted", "the run was stopped from outside")))
+            # Whoever runs this shadow is stopped: the task goes on later. Write that down, then obey.
+            if not self.feed.closed:
+                with contextlib.suppress(RecordError, LeaseLostError):
+                    await finish(self._halt(Outcome("interrupted", "the run was stopped from outside")))
+            raise
+        except (UsageError, LeaseLostError, RecordError):
             raise
         except Exception as error:  # noqa: BLE001 - a defect ends this task alone, with its name
             self.feed.publish(Noted(message="".join(traceback.format_exception(error))))
-            return await finish(self._break_off(Outcome("internal", f"{type(error).__name__}: {error}")))
-        return await finish(self._conclude(outcome, delivery, check))
+            outcome = Outcome("internal", f"{type(error).__name__}: {error}")
+            check = not_run(self.task.check, outcome.message) if self.task.check else None
+            return await finish(self._conclude(outcome, await self._deliver(), check))
 
-    async def _work(self) -> tuple[Outcome, Delivery, CheckResult | None]:
-        outcome = await self._cancellable(self._live) or self._cancel_outcome()
+    async def _work(self, claim: Claim) -> TaskReport:
+        self._session = Session(line.entry for line in await self._parts.store.session(self.task.id))
+        self._announce()
+        if claim.record.wanted == "cancel":
+            self.cancel(claim.record.reason)
+        outcome = await self._cancellable(self._live) or self._cut_outcome()
+        if outcome.kind == "paused" and self._winding_down:
+            outcome = Outcome("interrupted", self._winding_down)
+        fate = self._fate(claim, outcome)
+        if fate.again_in is not None or outcome.kind in HALTS:
+            return await finish(self._halt(outcome, fate))
+        reach("agent.finished")
+        await finish(self._parts.runtime.close_turn())
         delivery = await finish(self._deliver())
         check = await self._cancellable(lambda: self._check(outcome, delivery))
+        reach("check.done")
         if self.task.check and check is None:
-            check = not_run(self.task.check, f"{self._cancelled} before it had ended")
-            outcome = self._cancel_outcome() if outcome.kind == "completed" else outcome
-        return outcome, delivery, check
+            if self._cut == "interrupted":
+                return await finish(self._halt(self._cut_outcome()))
+            check = not_run(self.task.check, f"{self._reason} before it had ended")
+            outcome = self._cut_outcome() if outcome.kind == "completed" else outcome
+        return await finish(self._conclude(outcome, delivery, check))
 
-    async def _break_off(self, outcome: Outcome) -> TaskReport:
-        """Keep the work and say why there is no more of it."""
-        check = not_run(self.task.check, outcome.message) if self.task.check else None
-        return await self._conclude(outcome, await self._deliver(), check)
+    def _end(self, cut: Cut, reason: str) -> None:
+        if self._cut != "cancelled":
+            self._cut, self._reason = cut, reason
+        if self._scope is not None and not self._scope.expired():
+            self._scope.reschedule(0)
 
     async def _cancellable(self, work: Callable[[], Awaitable[T]]) -> T | None:
-        """Do work that `cancel` may end; None when it did."""
-        if self._cancelled:
+        """Do work that `cancel` and `interrupt` may end; None when they did."""
+        if self._cut:
             return None
         try:
             async with asyncio.timeout(None) as self._scope:
@@ -169,26 +226,31 @@ class Shadow:
         finally:
             self._scope = None
 
-    def _cancel_outcome(self) -> Outcome:
-        return Outcome("cancelled", self._cancelled)
+    def _cut_outcome(self) -> Outcome:
+        if self._lost:
+            raise self._lost
+        return Outcome("interrupted" if self._cut == "interrupted" else "cancelled", self._reason)
+
+    def _fate(self, claim: Claim, outcome: Outcome) -> Fate:
+        """What becomes of the task if this is how its run ended."""
+        record = claim.record
+        if outcome.kind in HALTS or outcome.kind in {"completed", "cancelled"}:
+            return Fate(record.attempts)
+        waited = self._parts.clock.now() - record.queued_at
+        return self._parts.requeueing.fate(
+            self.task, outcome, attempts=record.attempts, runs=record.runs, waited=waited
+        )
 
     async def _live(self) -> Outcome:
-        """Make the worktree and let the runtime work in it."""
+        """Move into the worktree and let the runtime work in it."""
         try:
-            self._workspace = await self._parts.workspaces.create(self.task)
-            tmp = self._parts.scratch / "tmp"
-            await asyncio.to_thread(tmp.mkdir, parents=True, mode=0o700)
-        except RepositoryError:
-            raise
+            home = await self._move_in()
+        except RepositoryError as error:
+            self._refused = error
+            return Outcome("workspace", str(error))
         except (WorkspaceError, OSError) as error:
             return Outcome("workspace", str(error))
-        workspace = self._workspace
-        self._environment = clean_environment(
-            self._parts.environment,
-            allow=self._parts.allow,
-            extra={**workspace.environment, TASK_MARKER: self.task.id, "TMPDIR": str(tmp)},
-        )
-        log = self._open_log()
+        workspace, log = home.workspace, self._its_log
         self.feed.publish(
             WorkspaceReady(
                 path=str(workspace.path), branch=workspace.branch, base=workspace.base, notes=workspace.notes
@@ -197,21 +259,35 @@ class Shadow:
         return await self._parts.runtime.run(
             Seat(
                 task=self.task,
+                session=self._session,
                 root=workspace.path,
                 directory=workspace.directory,
-                scratch=self._parts.scratch,
-                environment=self._environment,
-                facts=_facts(workspace),
-                journal=log.journal,
+                scratch=home.scratch,
+                environment=home.environment,
+                facts=facts_of(workspace),
+                journal=log,
+                snapshot=workspace.snapshot,
                 publish=self.feed.publish,
             )
         )
 
-    def _open_log(self) -> TaskLog:
-        """Begin the record of the task; the first time this is called, the task counts as started."""
-        if self._log is None:
-            self._log = self._parts.store.open(self.task)
-            self.feed.attach(self._log.record)
+    async def _move_in(self) -> Residence:
+        self._residence = await move_in(
+            self._claimed,
+            self._session,
+            self._its_log,
+            self._parts.workspaces,
+            self._parts.store,
+            host=(await self._parts.worker()).host,
+            scratch=self._parts.scratch,
+            environment=self._parts.environment,
+            allow=self._parts.allow,
+        )
+        return self._residence
+
+    def _announce(self) -> None:
+        record = self._claimed.record
+        if record.runs <= 1:
             self.feed.publish(
                 TaskStarted(
                     prompt=self.task.prompt,
@@ -220,83 +296,119 @@ class Shadow:
                     runtime=self._parts.runtime.name,
                 )
             )
-            self._log.save(self._report("running", None, Delivery(), None))
-        return self._log
+        else:
+            reason = record.outcome.message if record.outcome else ""
+            usage = self._session.tally.usage.rounded
+            self.feed.publish(TaskResumed(run=record.runs, turn=self._session.turn, reason=reason, usage=usage))
 
     async def _deliver(self) -> Delivery:
         """End what the agent left running, then bring its work to the user."""
-        if self._workspace is None:
+        if self._residence is None and self._claimed.record.place:
+            try:
+                await self._move_in()
+            except (RepositoryError, WorkspaceError, OSError) as error:
+                return Delivery(problems=(str(error),))
+        if self._residence is None:
             return Delivery()
         await end_marked(TASK_MARKER, self.task.id)
-        return await deliver(self._workspace, self.task, commit_leftovers=self._parts.commit_leftovers)
+        return await deliver(
+            self._residence.workspace,
+            self.task,
+            self._its_log,
+            turn=self._session.turn,
+            commit_leftovers=self.task.commit_leftovers,
+        )
 
     async def _check(self, outcome: Outcome, delivery: Delivery) -> CheckResult | None:
         """Run the task's check, unless there is nothing it could prove."""
-        command, workspace = self.task.check, self._workspace
+        command, home = self.task.check, self._residence
         if not command:
             return None
-        if workspace is None:
+        if home is None:
             return not_run(command, outcome.message)
         if outcome.kind != "completed" and delivery.changes.empty:
             return not_run(command, "the task failed before anything was changed")
         self.feed.publish(CheckStarted(command=command))
         result = await run_check(
             command,
-            cwd=workspace.path,
-            environment=self._environment,
-            scratch=self._parts.scratch,
+            cwd=home.workspace.path,
+            environment=home.environment,
+            scratch=home.scratch,
             seconds=self.task.check_seconds,
         )
         await end_marked(TASK_MARKER, self.task.id)
         self.feed.publish(CheckFinished(result=result))
         return result
 
+    async def _halt(self, outcome: Outcome, fate: Fate | None = None) -> TaskReport:
+        """End the run, but not the task: its worktree and its session stay as they are."""
+        if self._lost:
+            raise self._lost
+        await end_marked(TASK_MARKER, self.task.id)
+        fate = fate or Fate(self._claimed.record.attempts)
+        state = HALTS.get(outcome.kind, "pending")
+        available_at = self._parts.clock.now() + fate.again_in if fate.again_in is not None else 0.0
+        self.feed.publish(TaskHalted(state=state, outcome=outcome, available_at=available_at))
+        ending = Ending(
+            state=state,
+            outcome=outcome,
+            report=self._report(Delivery(), None),
+            available_at=available_at,
+            attempts=fate.attempts,
+            question=outcome.message if state == "waiting" else "",
+        )
+        return await self._settle(ending)
+
     async def _conclude(self, outcome: Outcome, delivery: Delivery, check: CheckResult | None) -> TaskReport:
         """Decide how the task ended, remove what is no longer needed, and write it all down."""
         outcome = judge(outcome, delivery, check)
-        if self._workspace:
+        if self._residence:
             # Everything was delivered before the check, so whatever the check left behind may go.
-            keep = self._parts.keep_workspace or not delivery.complete
-            if not await self._workspace.close(keep=keep, residue=True):
-                delivery = delivery.noting(f"The worktree is kept in {self._workspace.path}.")
-        log = self._open_log()
+            workspace, keep = self._residence.workspace, self.task.keep_workspace or not delivery.complete
+            reach("close.before")
+            if not await workspace.close(keep=keep, residue=True):
+                delivery = delivery.noting(f"The worktree is kept in {workspace.path}.")
+            reach("close.after")
         for note in (*delivery.notes, *delivery.problems):
             self.feed.publish(Noted(message=note))
-        report = self._report(state_of(outcome), outcome, delivery, check)
-        self.feed.publish(TaskFinished(state=report.state, outcome=outcome, summary=report.summary))
-        self.feed.close()
-        log.save(report)
-        return report
+        report = self._report(delivery, check)
+        state = state_of(outcome)
+        self.feed.publish(TaskFinished(state=state, outcome=outcome, summary=report.summary))
+        attempts = self._claimed.record.attempts + (state == "failed")
+        await remove_tree(self._parts.scratch)
+        return await self._settle(Ending(state=state, outcome=outcome, report=report, attempts=attempts))
 
-    def _report(
-        self, state: TaskState, outcome: Outcome | None, delivery: Delivery, check: CheckResult | None
-    ) -> TaskReport:
-        tally, workspace, notes = self._parts.runtime.tally, self._workspace, self.task.notices
+    async def _settle(self, ending: Ending) -> TaskReport:
+        self.feed.close()
+        return (await self._its_log.settle(ending)).shown
+
+    def _report(self, delivery: Delivery, check: CheckResult | None) -> TaskReport:
+        tally, before, notes = self._session.tally, self._claimed.record.report, self.task.notices
         report = msgspec.structs.replace(
             TaskReport.of(self.task).with_changes(delivery.changes),
-            state=state,
-            outcome=outcome,
             summary=tally.last_text.strip(),
             check=check,
             turns=tally.turns,
             tool_calls=tally.tool_calls,
             usage=tally.usage.rounded,
-            seconds=round(self._parts.clock.monotonic() - (self._started or 0.0), 3),
-            session=self._log.journal.location if self._log else "",
+            seconds=round(before.seconds + self._parts.clock.monotonic() - self._started, 3),
         )
-        if workspace:
+        if self._residence:
+            workspace = self._residence.workspace
             notes += workspace.notes
             report = msgspec.structs.replace(report, base=workspace.base, branch=workspace.branch)
         return msgspec.structs.replace(report, notes=(*notes, *delivery.notes, *delivery.problems))
 
+    @property
+    def _claimed(self) -> Claim:
+        """The task as its worker got it. There is one from the beginning of a run."""
+        if self._claim is None:
+            raise UsageError("this shadow has not begun")
+        return self._claim
 
-def _facts(workspace: Workspace) -> tuple[str, ...]:
-    """What the agent is told about where it works."""
-    facts = [
-        f"The current directory is {workspace.path}, a git worktree of your own.",
-        f"You are on the branch {workspace.branch}, which starts at commit {workspace.base[:12]}.",
-        *workspace.notes,
-    ]
-    if workspace.directory != workspace.path:
-        facts.insert(1, f"The task is about {workspace.directory.relative_to(workspace.path)} in it.")
-    return tuple(facts)
+    @property
+    def _its_log(self) -> RunLog:
+        """What this run writes down. There is one from the beginning of a run."""
+        if self._log is None:
+            raise UsageError("this shadow has not begun")
+        return self._log

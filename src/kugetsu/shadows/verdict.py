@@ -1,7 +1,15 @@
 """How a run ended: "completed" is computed, not believed."""
 
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
 from kugetsu.shadows.delivery import Delivery
-from kugetsu.tasks import CheckResult, Outcome, TaskState
+from kugetsu.tasks import CheckResult, Note, Outcome, OutcomeClass, TaskReport, TaskState
+
+HALTS: Final[Mapping[OutcomeClass, TaskState]] = {"interrupted": "pending", "question": "waiting", "paused": "paused"}
+"""Outcomes that end a run but not its task, and the state they leave it in."""
 
 
 def judge(outcome: Outcome, delivery: Delivery, check: CheckResult | None) -> Outcome:
@@ -17,7 +25,7 @@ def judge(outcome: Outcome, delivery: Delivery, check: CheckResult | None) -> Ou
 
 
 def state_of(outcome: Outcome) -> TaskState:
-    """The state that a run leaves its task in."""
+    """The state that the end of a task leaves it in."""
     match outcome.kind:
         case "completed":
             return "completed"
@@ -25,3 +33,23 @@ def state_of(outcome: Outcome) -> TaskState:
             return "cancelled"
         case _:
             return "failed"
+
+
+def retold(note: Note, report: TaskReport) -> Note:
+    """What the model is told of a note: of the word that a task is tried again, what was tried before.
+
+    Args:
+        note: as it was written down.
+        report: of the last run.
+    """
+    if note.kind != "retry":
+        return note
+    told = [
+        "An earlier attempt at this task ended without success, and the user asks for another one. It ended so:",
+        note.text,
+        f"It took {report.turns} turns and changed {report.files_changed} files; all of that is still here.",
+    ]
+    if report.check and not report.check.passed and report.check.output_tail:
+        told += [f"The end of what `{report.check.command}` printed:", report.check.output_tail]
+    told.append("Look at what is there, find out what went wrong, and go on from there.")
+    return msgspec.structs.replace(note, text="\n\n".join(told))

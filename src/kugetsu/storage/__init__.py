@@ -1,7 +1,7 @@
-"""What is kept on disk: a directory per task, with its report, its events and its session."""
+"""What is kept, in a SQLite file: tasks and their queue, leases, sessions, events and effects. All SQL is in here."""
 
-from kugetsu.storage.files import FileStore
-from kugetsu.storage.journal import FileJournal
-from kugetsu.storage.task_log import FileTaskLog
+from kugetsu.storage.checking import check
+from kugetsu.storage.opening import DATABASE_NAME
+from kugetsu.storage.store import SqlStore
 
-__all__ = ["FileJournal", "FileStore", "FileTaskLog"]
+__all__ = ["DATABASE_NAME", "SqlStore", "check"]

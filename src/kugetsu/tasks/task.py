@@ -1,6 +1,6 @@
 """A task: what was asked for, and what became of it."""
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -12,9 +12,32 @@ TaskState = Literal["pending", "running", "waiting", "paused", "completed", "fai
 """Where a task stands. `waiting` is for an answer, a time or a quota; the last three are final."""
 
 OutcomeClass = (
-    Literal["completed", "cancelled", "interrupted", "check_failed", "workspace", "internal"] | ModelFailure | LimitKind
+    Literal[
+        "completed",
+        "cancelled",
+        "interrupted",
+        "question",
+        "paused",
+        "check_failed",
+        "expired",
+        "dependency",
+        "poisonous",
+        "workspace",
+        "internal",
+    ]
+    | ModelFailure
+    | LimitKind
 )
-"""How a run ended. Beside its own: each way a model call can fail, and each limit that can be hit."""
+"""How a run ended, or why there was none. Beside its own: each way a model call can fail, each limit that can be hit.
+
+`interrupted`, `question` and `paused` end a run but not its task. `expired`: the deadline passed in the queue.
+`dependency`: a task that had to complete before did not. `poisonous`: the worker died with it too often.
+"""
+
+FINAL_STATES: Final[frozenset[TaskState]] = frozenset({"completed", "failed", "cancelled"})
+
+MOST_PRIORITY: Final = 100
+"""The highest priority; the lowest is the same below 0."""
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -22,7 +45,8 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         turns: model replies. Default 200.
-        wall_seconds: time since the agent began; making the worktree and the check have limits of their own. Default 3,600.
+        wall_seconds: time since the agent began, in one run; making the worktree and the check have limits of their own.
+            Default 3,600.
         idle_seconds: time since the last event. Default 900; keep it above the longest time limit of a command.
         tokens: input and output of all model calls together. Default 20,000,000.
         usd: money for model calls; a model whose price is unknown is not counted. Default 10.
@@ -55,8 +79,18 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
         model: `provider/model`.
         base: branch, tag or commit to start from; empty for the branch that is checked out.
         check: shell command whose success proves the work; empty for none.
+        instructions: added to the agent's system prompt.
         created_at: seconds since the epoch.
         notices: what the user should know of how the task was set up, one sentence each.
+        priority: -100 to 100; higher goes first, see `tasks.queueing`.
+        start_at: not before this time, in seconds since the epoch; 0 for at once.
+        deadline_at: fails when it has not been started by this time; 0 for none.
+        after: ids of tasks that must be completed before.
+        attempts: tries altogether when it fails in a way that may pass.
+        patience_seconds: how long it may wait in all for a provider that has no capacity; 0 to fail at once.
+        commit_leftovers: commit at the end what the agent did not.
+        keep_workspace: keep the worktree even when all its work is delivered.
+        forked_from: `ID:TURN` of the session that its own begins with, empty for none.
     """
 
     id: str
@@ -67,8 +101,24 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     check: str = ""
     check_seconds: float = 600.0
     limits: Limits = Limits()
+    instructions: str = ""
     created_at: float = 0.0
     notices: tuple[str, ...] = ()
+    priority: int = 0
+    start_at: float = 0.0
+    deadline_at: float = 0.0
+    after: tuple[str, ...] = ()
+    attempts: int = 1
+    patience_seconds: float = 0.0
+    commit_leftovers: bool = True
+    keep_workspace: bool = False
+    forked_from: str = ""
+
+    def __post_init__(self) -> None:
+        if not -MOST_PRIORITY <= self.priority <= MOST_PRIORITY:
+            raise ValueError(f"`priority` must be from -{MOST_PRIORITY} to {MOST_PRIORITY}, got {self.priority}")
+        if self.attempts < 1:
+            raise ValueError(f"`attempts` must be 1 or more, got {self.attempts}")
 
 
 class Outcome(msgspec.Struct, frozen=True, rename={"kind": "class"}):
@@ -124,14 +174,18 @@ class TaskReport(msgspec.Struct, frozen=True, kw_only=True):
     """A task and everything that was computed about it. This is what users and gateways are shown.
 
     Attributes:
-        outcome: None while the task runs.
+        outcome: how its last run ended, or why there will be none; None before that.
         summary: the agent's last words.
         base: commit the work starts from, empty until the workspace exists.
         branch: where the work is delivered, empty until the workspace exists.
         check: None when the task has no check.
-        seconds: wall time of the run.
-        session: path of the session log.
+        seconds: wall time of all runs together.
+        session: id of the session log.
         notes: what the user should know about this run, one sentence each.
+        question: what the model asks, empty when it asks nothing.
+        available_at: when a pending task may start; seconds since the epoch, 0 for at once.
+        runs: how many runs were begun.
+        attempts: how many of them failed.
     """
 
     id: str
@@ -156,6 +210,11 @@ class TaskReport(msgspec.Struct, frozen=True, kw_only=True):
     session: str = ""
     notes: tuple[str, ...] = ()
     created_at: float = 0.0
+    priority: int = 0
+    question: str = ""
+    available_at: float = 0.0
+    runs: int = 0
+    attempts: int = 0
 
     @classmethod
     def of(cls, task: Task) -> "TaskReport":
@@ -168,6 +227,8 @@ class TaskReport(msgspec.Struct, frozen=True, kw_only=True):
             repo=redacted(task.repo),
             notes=task.notices,
             created_at=task.created_at,
+            priority=task.priority,
+            session=task.id,
         )
 
     def with_changes(self, changes: Changes) -> "TaskReport":

@@ -6,7 +6,7 @@ from kugetsu.testing.clock import FakeClock
 from kugetsu.testing.faults import Fault, FaultKind
 from kugetsu.testing.journal import MemoryJournal
 from kugetsu.testing.model import CannedModel, CannedReply, says
-from kugetsu.testing.store import MemoryStore, MemoryTaskLog
+from kugetsu.testing.store import MemoryStore
 from kugetsu.testing.tools import FunctionTool
 from kugetsu.testing.workspace import DirectoryWorkspace, DirectoryWorkspaces
 
@@ -24,7 +24,6 @@ __all__ = [
     "FunctionTool",
     "MemoryJournal",
     "MemoryStore",
-    "MemoryTaskLog",
     "RecordedRequest",
     "ScriptedServer",
     "says",

@@ -1,92 +1,135 @@
-"""Records in memory."""
+"""A store in memory."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Sequence
+from typing import Final, get_args
 
-from kugetsu.errors import RecordError, TaskNotFoundError
-from kugetsu.events import TRANSIENT, Event
-from kugetsu.messages import Message
-from kugetsu.protocols import Journal
-from kugetsu.tasks import Task, TaskReport
-from kugetsu.testing.journal import MemoryJournal
+from kugetsu.errors import QueueFullError, StateConflictError
+from kugetsu.events import Event
+from kugetsu.protocols import Submitted
+from kugetsu.sessions import Entry, LogLine
+from kugetsu.tasks import Control, Note, Run, Task, TaskRecord, TaskReport, TaskState, controlled, submitted
+from kugetsu.testing.queue import MemoryQueue
+from kugetsu.testing.shelf import TASK_ID, Kept
+
+_ASKED_FOR: Final = ("prompt", "repo", "base", "model", "check", "after", "priority", "forked_from")
+"""What two submissions of one key must have in common. The rest may come from settings or from the time of day."""
+
+_UNKNOWN_WAIT: Final = 30.0
+_LONGEST_WAIT: Final = 3600.0
 
 
-class MemoryTaskLog:
-    """The record of one task. Implements `protocols.TaskLog`.
+class MemoryStore(MemoryQueue):
+    """Everything that is kept, for as long as the process lives. Implements `protocols.Store`.
 
-    Attributes:
-        history: what was recorded.
-        report: what was saved last, None before that.
-        closed: whether it was closed.
+    It shows the rules of every store in their plainest form: look, apply the pure function, keep what it gives.
+
+    Args:
+        clock: whose time counts, for leases too.
     """
 
-    def __init__(self) -> None:
-        self._journal = MemoryJournal()
-        self.history: list[Event] = []
-        self.report: TaskReport | None = None
-        self.closed = False
+    async def close(self) -> None:
+        """Nothing is under way."""
 
-    @property
-    def journal(self) -> Journal:
-        """The task's session."""
-        return self._journal
+    async def submit(
+        self,
+        task: Task,
+        *,
+        key: str = "",
+        most_pending: int = 0,
+        worker: str = "",
+        session: Sequence[Entry] = (),
+    ) -> Submitted:
+        """Take in a task; see `protocols.Desk`."""
+        if key in self._keys:
+            return Submitted(_same(self._shelf.get(self._keys[key]).record, task), created=False)
+        if not TASK_ID.fullmatch(task.id):
+            raise StateConflictError(f"{task.id!r} is no task id", fix="use letters, digits and `_`, at most 64")
+        if task.id in self._shelf:
+            raise StateConflictError(f"there is a task {task.id} already", fix="use another id")
+        blockers = self._shelf.blockers(task.after)
+        info = self._worker(worker) if worker else None
+        if info is None:
+            self._refuse_when_full(most_pending)
+        number, now = next(self._numbers), self._clock.now()
+        kept = Kept(submitted(task, number=number, now=now, blockers=len(blockers), key=key), waits_for=blockers)
+        claim = self._begin(kept, info, "name") if info else None
+        kept.extend(now, session)
+        self._shelf.add(kept)
+        if key:
+            self._keys[key] = task.id
+        return Submitted(kept.record, created=True, claim=claim)
 
-    @property
-    def messages(self) -> list[Message]:
-        """The task's conversation."""
-        return self._journal.messages
+    async def control(self, task: str, control: Control) -> TaskRecord:
+        """Do what a user asks for; see `protocols.Desk`."""
+        kept = self._shelf.get(task)
+        answered = [note.text for note in kept.notes if note.kind == "answer"]
+        changed = controlled(kept.record, control, answered=answered, now=self._clock.now())
+        self._shelf.put(kept, changed.record)
+        if changed.note and changed.key not in kept.note_keys:
+            kind, text = changed.note
+            kept.notes.append(Note(next(self._note_ids), kind, text))
+            kept.note_keys |= {changed.key} - {""}
+        return kept.record
 
-    def record(self, event: Event) -> None:
-        """Keep an event."""
-        if not isinstance(event, TRANSIENT):
-            self.history.append(event)
-
-    def save(self, report: TaskReport) -> None:
-        """Replace the report."""
-        self.report = report
-
-    def close(self) -> None:
-        """Say that it was closed."""
-        self.closed = True
-
-
-class MemoryStore:
-    """All tasks of one test. Implements `protocols.TaskStore`.
-
-    Attributes:
-        logs: by task id.
-    """
-
-    def __init__(self) -> None:
-        self.logs: dict[str, MemoryTaskLog] = {}
-
-    def open(self, task: Task) -> MemoryTaskLog:
-        """Begin a record."""
-        if task.id in self.logs:
-            raise RecordError(f"the task {task.id} has a record already")
-        log = self.logs[task.id] = MemoryTaskLog()
-        log.save(TaskReport.of(task))
-        return log
-
-    def find(self, prefix: str) -> TaskReport:
+    async def find(self, prefix: str) -> TaskRecord:
         """Look up the one task whose id starts so."""
-        found = [report for report in self.reports() if report.id.startswith(prefix)]
-        if len(found) != 1:
-            raise TaskNotFoundError(f"{len(found)} tasks start with {prefix!r}")
-        return found[0]
+        return self._shelf.starting_with(prefix).record
 
-    def reports(self) -> Iterable[TaskReport]:
-        """All tasks, newest first."""
-        return [log.report for log in reversed(self.logs.values()) if log.report]
+    async def reports(self, *, states: Collection[TaskState] = (), most: int = 0, before: int = 0) -> list[TaskReport]:
+        """Tasks, newest first; see `protocols.Desk`."""
+        records = [kept.record for kept in reversed(self._shelf.all())]
+        found = [
+            record.shown
+            for record in records
+            if (not states or record.state in states) and (not before or record.number < before)
+        ]
+        return found[:most] if most else found
 
-    def events(self, task_id: str) -> Iterator[Event]:
-        """A task's events."""
-        return iter(self._log(task_id).history)
+    async def counts(self) -> dict[TaskState, int]:
+        """How many tasks are in each state."""
+        states = [kept.record.state for kept in self._shelf.all()]
+        return {state: states.count(state) for state in get_args(TaskState)}
 
-    def session(self, task_id: str) -> Iterator[Message]:
-        """A task's conversation."""
-        return iter(self._log(task_id).messages)
+    async def events(self, task: str, *, after: int = 0, most: int = 0) -> list[Event]:
+        """A task's events, oldest first; see `protocols.Desk`."""
+        found = [event for event in self._shelf.get(task).events if event.seq > after]
+        return found[:most] if most else found
 
-    def _log(self, task_id: str) -> MemoryTaskLog:
-        if task_id not in self.logs:
-            raise TaskNotFoundError(f"there is no task {task_id}")
-        return self.logs[task_id]
+    async def session(self, task: str) -> list[LogLine]:
+        """A task's session, oldest first."""
+        return list(self._shelf.get(task).log)
+
+    async def runs(self, task: str) -> list[Run]:
+        """A task's runs, oldest first."""
+        return list(self._shelf.get(task).runs)
+
+    def _refuse_when_full(self, most_pending: int) -> None:
+        pending = sum(kept.record.state == "pending" for kept in self._shelf.all())
+        if most_pending and pending >= most_pending:
+            wait = self._wait_for_room()
+            raise QueueFullError(
+                f"{pending} tasks are waiting already, which is all there is room for",
+                retry_after=wait,
+                fix=f"try again in {wait:.0f} seconds",
+            )
+
+    def _wait_for_room(self) -> float:
+        """Seconds until the next task is started, if it goes on as it did lately."""
+        if not self._starts:
+            return _UNKNOWN_WAIT
+        passed = self._clock.now() - self._starts[0]
+        return min(max(1.0, passed / len(self._starts)), _LONGEST_WAIT)
+
+
+def _same(record: TaskRecord, task: Task) -> TaskRecord:
+    """The record, if its task asks for the same.
+
+    Raises:
+        StateConflictError: it asks for something else.
+    """
+    if any(getattr(task, name) != getattr(record.task, name) for name in _ASKED_FOR):
+        raise StateConflictError(
+            f"the key {record.key!r} is that of task {record.id}, which asks for something else",
+            fix="use another key for another task",
+        )
+    return record

@@ -1,7 +1,8 @@
-"""What agents can do: read, write, edit, bash, grep, ls and find."""
+"""What agents can do: read, write, edit, bash, grep, ls, find and ask."""
 
 from kugetsu.config import ToolSettings
 from kugetsu.protocols import Tool
+from kugetsu.tools.ask import AskTool
 from kugetsu.tools.bash import BashTool
 from kugetsu.tools.edit import EditTool
 from kugetsu.tools.find import FindTool
@@ -14,9 +15,9 @@ __all__ = ["default_tools"]
 
 
 def default_tools(settings: ToolSettings = ToolSettings()) -> tuple[Tool, ...]:  # noqa: B008 - frozen
-    """Make the seven tools. They keep no state, so one tuple serves any number of shadows."""
+    """Make the tools. They keep no state, so one tuple serves any number of shadows."""
     confine = settings.confine
-    return (
+    tools: tuple[Tool, ...] = (
         ReadTool(confine=confine),
         WriteTool(confine=confine),
         EditTool(confine=confine),
@@ -25,3 +26,4 @@ def default_tools(settings: ToolSettings = ToolSettings()) -> tuple[Tool, ...]: 
         LsTool(confine=confine),
         FindTool(confine=confine),
     )
+    return (*tools, AskTool()) if settings.ask else tools

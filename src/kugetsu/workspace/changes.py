@@ -6,8 +6,8 @@ from typing import Final
 import msgspec
 
 from kugetsu.tasks import Commit
+from kugetsu.workspace.adding import GITLINK, raw_changes
 from kugetsu.workspace.git import Git
-from kugetsu.workspace.snapshot import GITLINK, raw_changes
 
 _COUNTS: Final = re.compile(rb"(\d+) (file|insertion|deletion)")
 

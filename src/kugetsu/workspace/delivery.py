@@ -15,6 +15,9 @@ from kugetsu.workspace.wording import printable
 TIP: Final = "refs/kugetsu/tip"
 """Name in the private repository of the commit that is, or could not be, delivered."""
 
+DELIVERED: Final = "refs/kugetsu/delivered"
+"""Name in the private repository of the commit at which we left the branch in the source."""
+
 _FETCH: Final = ("--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--no-recurse-submodules")
 _LOCK_TRIES: Final = 7
 _LOCK_WAIT: Final = 0.05
@@ -37,7 +40,7 @@ async def deliver(source: Source, private: Private, git: Git, tip: str, last: st
     [tried] = await git.resolve(f"{TIP}^{{commit}}")
     await finish(run_over_locks(git, private.repository, "update-ref", TIP, tip))
     try:
-        current, checked_out = await _branch(source, private.branch)
+        current, checked_out = await branch_in(source, private.branch)
         if current == tip:
             return
         if checked_out:
@@ -45,13 +48,22 @@ async def deliver(source: Source, private: Private, git: Git, tip: str, last: st
         if current not in {"", last, tried}:
             raise WorkspaceError(f"somebody else moved it to {current}")
         await _patiently(source.store, "fetch", *_FETCH, str(private.repository), TIP)
-        move = ("update-ref", "-m", "kugetsu: delivered", f"refs/heads/{private.branch}", tip, current)
-        await _patiently(source.store, *move, whole=True)
+        await _move(source, private.branch, tip, current)
     except KugetsuError as error:
         raise _refused(source, private, error) from error
 
 
-async def _branch(source: Source, branch: str) -> tuple[str, str]:
+async def _move(source: Source, branch: str, tip: str, current: str) -> None:
+    """Move the branch, unless somebody else brought it there meanwhile."""
+    try:
+        arguments = ("update-ref", "-m", "kugetsu: delivered", f"refs/heads/{branch}", tip, current)
+        await _patiently(source.store, *arguments, whole=True)
+    except KugetsuError:
+        if (await branch_in(source, branch))[0] != tip:
+            raise
+
+
+async def branch_in(source: Source, branch: str) -> tuple[str, str]:
     """The commit of a branch of the source (empty when it is gone), and where it is checked out (empty: nowhere)."""
     ref = f"refs/heads/{branch}"
     listed = await source.store.run("for-each-ref", "--format=%(refname) %(objectname) %(worktreepath)", ref)

@@ -5,11 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from kugetsu.errors import RepositoryError
-from kugetsu.tasks import BRANCH_PREFIX
 from kugetsu.workspace.address import RemoteUrl, parse_address
 from kugetsu.workspace.git import Git, agent_environment
 from kugetsu.workspace.mirror import open_mirror
-from kugetsu.workspace.private import Private, private_of
+from kugetsu.workspace.private import Private, private_of, task_id_of
 from kugetsu.workspace.result import result
 from kugetsu.workspace.source import Source, open_source
 from kugetsu.workspace.state import environment, read_state
@@ -34,8 +33,7 @@ async def branch_diff(home: Path, repo: str, base: str, branch: str, environ: Ma
         WorkspaceError: git failed.
     """
     source = await _open(home, repo, environ)
-    task_id = branch.removeprefix(BRANCH_PREFIX).partition("-")[0]
-    private = private_of(home, task_id, branch)
+    private = private_of(home, task_id_of(branch), branch)
     if private.worktree_exists and private.exists:
         return await _of_worktree(private, base, environ)
     return await _of_branch(source, base, branch)

@@ -24,6 +24,9 @@ _CONFIG: Final = (
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",
     "core.splitIndex=false",
+    # What we store survives a power cut; all objects of a command are flushed at once (git 2.36 and newer).
+    "core.fsync=loose-object",
+    "core.fsyncMethod=batch",
     "core.safecrlf=false",  # it would refuse to save files with mixed line ends
     "commit.gpgSign=false",
     "log.showSignature=false",

@@ -7,14 +7,18 @@ from pathlib import Path
 
 from kugetsu.concurrency import finish, first_error
 from kugetsu.errors import RepositoryError, WorkspaceError
-from kugetsu.removal import remove_tree
 from kugetsu.workspace.base import Base, resolve_base
 from kugetsu.workspace.contents import contents_notes
+from kugetsu.workspace.delivery import DELIVERED
+from kugetsu.workspace.discarding import discard
+from kugetsu.workspace.durable import flush, write_ref
+from kugetsu.workspace.facts import Facts
 from kugetsu.workspace.git import Git, agent_environment
 from kugetsu.workspace.inherited import Config, config_text, identity
+from kugetsu.workspace.owner import Owner
 from kugetsu.workspace.private import Private, fill, reserve
 from kugetsu.workspace.source import Source
-from kugetsu.workspace.state import environment
+from kugetsu.workspace.state import MARKER, environment, marker_of
 
 
 class Making:
@@ -24,17 +28,27 @@ class Making:
         self._source = source
         self._private = private
         self._environ = environ
-        self._git = Git(private.repository, agent_environment(environ), source.place)
+        marked = {**agent_environment(environ), MARKER: marker_of(private)}
+        self._git = Git(private.repository, marked, source.place)
         self._made: list[Path] = []
+        self.owner = Owner(private.repository)
         self._branch_at = ""
         self.base = Base("")
         self.config = Config({})
         self.notes: list[str] = []
 
     @property
-    def identity(self) -> dict[str, str]:
-        """Who commits."""
-        return identity(self.config, self._environ)
+    def facts(self) -> Facts:
+        """What is known of it, when it is made."""
+        return Facts(
+            rules=self._private.rules,
+            identity=identity(self.config, self._environ),
+            notes=tuple(self.notes),
+            common=str(self._source.common),
+            object_format=self._source.object_format,
+            shallow=self._source.shallow,
+            checkout=self._source.checkout,
+        )
 
     async def make(self, wanted: str) -> None:
         """Do it all.
@@ -45,25 +59,56 @@ class Making:
         Raises:
             RepositoryError: the repository or the base cannot be used.
             WorkspaceError: the machine refused.
+            LeaseLostError: another process makes it too.
         """
         for directory in (self._private.repository, self._private.worktree):
             reserve(directory)
             self._made.append(directory)
+            self.owner.claim()
         tags = await self._gather(wanted)
+        self.owner.check()
         fill(self._private, self._source.common, self.base, tags, config_text(self.config))
         with first_error():
             async with asyncio.TaskGroup() as group:
                 group.create_task(finish(self._create_branch()))
                 group.create_task(self._check_out())
+                # What the task's place stands on survives a power cut; the files can be put back.
+                group.create_task(asyncio.to_thread(flush, self._private.repository))
 
     async def undo(self) -> None:
         """Remove what was made, the branch in the source included. Raises nothing."""
+        if not self.owner.holds:
+            return
         if self._branch_at:
             # Only if it still is where it was made. There is no more to be done when git cannot be started.
             with contextlib.suppress(WorkspaceError):
                 await self._source.store.ask("update-ref", "-d", self._ref, self._branch_at)
         for directory in reversed(self._made):
-            await remove_tree(directory)
+            await discard(directory)
+
+    async def make_around(self, tip: str, *, delivered: bool) -> None:
+        """Make a repository for work that was delivered, or for a worktree whose repository is gone.
+
+        Args:
+            tip: what is checked out, a commit of the source.
+            delivered: whether it is that of the task's branch there.
+
+        Raises:
+            RepositoryError, WorkspaceError: as for `make`.
+        """
+        reserve(self._private.repository)
+        self._made.append(self._private.repository)
+        self._private.unfinished.touch()
+        self.owner.claim()
+        self.config = await self._source.config()
+        await self._init()
+        tags = await self._source.store.run("for-each-ref", "--format=%(objectname) %(refname)", "refs/tags")
+        fill(self._private, self._source.common, Base(tip), tags, config_text(self.config))
+        git = self._git.at(self._private.repository, environment(self._private))
+        await git.at(git.cwd, {"GIT_INDEX_FILE": self._private.index}).run("read-tree", "HEAD")
+        if delivered:
+            write_ref(self._private.repository, DELIVERED, tip)
+        self._private.unfinished.unlink()
 
     @property
     def _ref(self) -> str:
@@ -107,7 +152,7 @@ class Making:
     async def _create_branch(self) -> None:
         """Create the branch in the source: now, so that a repository that does not take it is found out before work."""
         base = self.base.commit
-        git = self._source.store.at(self._source.common, self.identity)
+        git = self._source.store.at(self._source.common, identity(self.config, self._environ))
         done = await git.ask("update-ref", "-m", "branch: created by Kugetsu", self._ref, base, "")
         if done.code == 0:
             self._branch_at = base

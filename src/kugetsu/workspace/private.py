@@ -5,6 +5,7 @@ source's objects. Writing the few files ourselves takes a third of the time of `
 repairs what an agent has deleted.
 """
 
+import hashlib
 import os
 import re
 import shutil
@@ -33,6 +34,7 @@ __pycache__/
 """
 """Added to the private repository's `info/exclude`; files that are tracked already are not concerned."""
 
+ALTERNATES: Final = "objects/info/alternates"
 _TAKEN_OVER: Final = ("shallow", "info/attributes", "info/exclude")
 
 
@@ -61,8 +63,18 @@ class Private(msgspec.Struct, frozen=True):
 
     @property
     def exists(self) -> bool:
-        """Whether the repository is there."""
-        return (self.repository / "objects").is_dir()
+        """Whether the repository is there, and whole."""
+        return (self.repository / "objects").is_dir() and not self.unfinished.exists()
+
+    @property
+    def unfinished(self) -> Path:
+        """A file that is there while a repository is made for work that exists already."""
+        return self.repository / "kugetsu-unfinished"
+
+    @property
+    def made(self) -> Path:
+        """A file that is written when a worktree is whole, before anybody works there."""
+        return self.repository / "kugetsu-made"
 
     @property
     def worktree_exists(self) -> bool:
@@ -78,18 +90,36 @@ class Private(msgspec.Struct, frozen=True):
         return os.path.lexists(self.worktree / ".gitmodules")
 
     @property
-    def rules(self) -> tuple[bytes, bytes]:
-        """What decides which objects and which files count as kept elsewhere or as of no value; empty when gone."""
-        names = ("objects/info/alternates", "info/exclude")
-        alternates, exclude = (
-            path.read_bytes() if (path := self.repository / name).is_file() else b"" for name in names
-        )
-        return alternates, exclude
+    def task_id(self) -> str:
+        """Whose it is."""
+        return self.repository.name.removesuffix(".git")
+
+    @property
+    def made_at(self) -> frozenset[str]:
+        """Where the branch was when the repository was made; empty when it was not made."""
+        try:
+            lines = (self.repository / "packed-refs").read_bytes().splitlines()
+        except OSError:
+            return frozenset()
+        ending = os.fsencode(f" refs/heads/{self.branch}")
+        return frozenset(os.fsdecode(line.removesuffix(ending)) for line in lines if line.endswith(ending))
+
+    @property
+    def rules(self) -> str:
+        """A digest of what decides which objects and which files count as kept elsewhere or as of no value."""
+        files = (self.repository / name for name in (ALTERNATES, "info/exclude"))
+        contents = (path.read_bytes() if path.is_file() else b"" for path in files)
+        return hashlib.sha256(b"\0".join(contents)).hexdigest()
 
     @property
     def link(self) -> Path:
         """The file in the worktree that tells git where its repository is."""
         return self.worktree / ".git"
+
+
+def task_id_of(branch: str) -> str:
+    """The id of the task that works on a branch."""
+    return branch.removeprefix(BRANCH_PREFIX).partition("-")[0]
 
 
 def private_of(home: Path, task_id: str, branch: str) -> Private:
@@ -132,7 +162,7 @@ def fill(private: Private, common: Path, base: Base, tags: bytes, config: bytes)
     repository = private.repository
     try:
         (repository / "objects" / "info").mkdir(exist_ok=True)
-        (repository / "objects" / "info" / "alternates").write_bytes(_alternate(common / "objects"))
+        (repository / ALTERNATES).write_bytes(alternate(common / "objects"))
         (repository / "info").mkdir(exist_ok=True)
         for name in _TAKEN_OVER:
             _copy(common / name, repository / name)
@@ -164,7 +194,8 @@ def link_worktree(private: Private) -> None:
 
 
 def _write_missing(path: Path, contents: bytes) -> None:
-    if not os.path.lexists(path):
+    """Write a file that is not there, or that a crash left empty."""
+    if not os.path.lexists(path) or (path.is_file() and not path.is_symlink() and not path.stat().st_size):
         path.write_bytes(contents)
 
 
@@ -178,7 +209,7 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def _alternate(objects: Path) -> bytes:
+def alternate(objects: Path) -> bytes:
     """A line of `objects/info/alternates`: a path, in quotes when it could be taken for something else."""
     path = os.fsencode(objects)
     if b"\n" not in path and not path.startswith((b"#", b'"')):

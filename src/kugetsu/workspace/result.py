@@ -8,8 +8,8 @@ import msgspec
 
 from kugetsu.workspace.git import Git
 from kugetsu.workspace.private import Private
-from kugetsu.workspace.snapshot import snapshot
 from kugetsu.workspace.state import State
+from kugetsu.workspace.tree import worktree_tree
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -47,10 +47,10 @@ async def result(private: Private, git: Git, state: State) -> AsyncIterator[Resu
     Raises:
         RepositoryError, WorkspaceError: git failed.
     """
-    async with snapshot(private, git, state.tree) as taken:
-        tree = taken.tree
+    async with worktree_tree(private, git, state.tree) as taken:
+        tree = taken.id
         if state.aside:
-            tree = await _carried_over(git, taken.index, state, taken.tree)
+            tree = await _carried_over(git, taken.index, state, taken.id)
         final = tree or state.tip_tree
         yield Result(final, final != state.tip_tree, taken.unsaved, not tree, taken.index)
 

@@ -9,6 +9,7 @@ import msgspec
 
 from kugetsu.config import repository_top
 from kugetsu.errors import KugetsuError, RepositoryError
+from kugetsu.workspace.facts import Facts
 from kugetsu.workspace.failures import refused_by_machine
 from kugetsu.workspace.git import Git, agent_environment, user_environment
 from kugetsu.workspace.inherited import Config, parse_config
@@ -95,9 +96,49 @@ async def open_source(path: Path, environ: Mapping[str, str], *, place: str = ""
     if done.code:
         raise here.failure(done, "rev-parse")
     object_format, shallow, checkout, common = os.fsdecode(done.stdout).split("\n", 3)
-    directory = Path(common.removesuffix("\n"))
-    store = Git(directory, {**agent_environment(environ), "GIT_DIR": str(directory)}, here.place)
-    return Source(here, store, directory, object_format, shallow == "true", checkout == "true", mirror)
+    return _source(
+        here,
+        Path(common.removesuffix("\n")),
+        environ,
+        object_format,
+        shallow == "true",
+        checkout == "true",
+        mirror=mirror,
+    )
+
+
+def known_source(path: Path, environ: Mapping[str, str], facts: Facts, *, place: str = "") -> Source | None:
+    """The repository of a directory that is as it was; None when something about it may have changed.
+
+    Args:
+        path: the directory.
+        environ: the user's own environment.
+        facts: what was known of it.
+        place: what messages call it, for the mirror of a URL; the path itself unless given.
+
+    Raises:
+        RepositoryError, WorkspaceError: the directory is gone or cannot be read.
+    """
+    _check_directory(path)
+    common = Path(facts.common)
+    if not facts.common or not (common / "objects").is_dir():
+        return None
+    here = Git(path, user_environment(environ), place or printable(path))
+    return _source(here, common, environ, facts.object_format, facts.shallow, facts.checkout, mirror=bool(place))
+
+
+def _source(
+    here: Git,
+    common: Path,
+    environ: Mapping[str, str],
+    object_format: str,
+    shallow: bool,
+    checkout: bool,
+    *,
+    mirror: bool,
+) -> Source:
+    store = Git(common, {**agent_environment(environ), "GIT_DIR": str(common)}, here.place)
+    return Source(here, store, common, object_format, shallow, checkout, mirror)
 
 
 def _check_directory(path: Path) -> None:

@@ -1,5 +1,6 @@
 """Locks that a killed git left behind, in repositories that are ours alone."""
 
+import os
 import re
 from pathlib import Path
 from typing import Final
@@ -8,6 +9,7 @@ from kugetsu.workspace.git import LOCAL_SECONDS, Git
 
 _LOCKED: Final = re.compile(rb"Unable to create '(.*\.lock)': File exists")
 _MOST_LOCKS: Final = 8
+_WITHOUT_LOCKS: Final = frozenset({"kugetsu-aside", "objects"})
 
 
 async def run_over_locks(
@@ -35,6 +37,20 @@ async def run_over_locks(
         for lock in locks:
             lock.unlink(missing_ok=True)
     raise git.failure(done, arguments[0], remote=remote)
+
+
+def remove_locks(repository: Path) -> None:
+    """Remove every lock in a repository of which no git that could hold one is running.
+
+    Raises:
+        OSError: the machine refused.
+    """
+    for folder, folders, files in os.walk(repository):
+        if Path(folder) == repository:
+            folders[:] = [name for name in folders if name not in _WITHOUT_LOCKS]
+        for name in files:
+            if name.endswith(".lock"):
+                Path(folder, name).unlink(missing_ok=True)
 
 
 def _locks(repository: Path, printed: bytes) -> set[Path]:

@@ -1,5 +1,7 @@
 """Where an agent left its repository, and which commit is its work."""
 
+import hashlib
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +13,9 @@ from kugetsu.errors import WorkspaceError
 from kugetsu.workspace.git import Git
 from kugetsu.workspace.private import Private, link_worktree
 from kugetsu.workspace.wording import printable
+
+MARKER: Final = "KUGETSU_REPOSITORY"
+"""Variable by which git commands of ours in a task's repository are found when the process that began them is gone."""
 
 _COMMIT_ID: Final = re.compile(r"[0-9a-f]{40,64}")
 
@@ -72,6 +77,11 @@ def _merging(path: Path) -> tuple[str, ...]:
         return ()
 
 
+def marker_of(private: Private) -> str:
+    """The value of `MARKER` for a task's repository."""
+    return hashlib.sha256(os.fsencode(private.repository)).hexdigest()[:20]
+
+
 def environment(private: Private) -> Mapping[str, str | Path]:
     """Variables that bind git to the worktree, whatever became of the link in it.
 
@@ -81,4 +91,5 @@ def environment(private: Private) -> Mapping[str, str | Path]:
         "GIT_DIR": private.admin,
         "GIT_WORK_TREE": private.worktree,
         "GIT_INDEX_FILE": private.admin / "index.kugetsu-none",
+        MARKER: marker_of(private),
     }

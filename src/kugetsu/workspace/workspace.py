@@ -1,5 +1,6 @@
 """One task's worktree, from its first file to its delivery."""
 
+import asyncio
 import contextlib
 import os
 import shlex
@@ -7,18 +8,25 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from kugetsu.concurrency import finish
-from kugetsu.errors import RepositoryError, WorkspaceError
-from kugetsu.removal import remove_tree
-from kugetsu.tasks import Changes
+from kugetsu.errors import LeaseLostError, RepositoryError, WorkspaceError
+from kugetsu.failpoints import reach
+from kugetsu.tasks import Changes, Place
 from kugetsu.workspace.changes import Difference, commits_between, difference
-from kugetsu.workspace.closing import other_work, removable
+from kugetsu.workspace.closing import CLOSED, clean, inner_repositories, other_work, removable
 from kugetsu.workspace.commit import commit_result
-from kugetsu.workspace.delivery import deliver
+from kugetsu.workspace.delivery import DELIVERED, TIP, branch_in, deliver
+from kugetsu.workspace.discarding import discard
+from kugetsu.workspace.durable import read_ref, write_ref
+from kugetsu.workspace.facts import Facts
 from kugetsu.workspace.failures import refused_by_machine
 from kugetsu.workspace.git import Git
-from kugetsu.workspace.private import Private
+from kugetsu.workspace.owner import Owner
+from kugetsu.workspace.private import Private, link_worktree
+from kugetsu.workspace.restoring import Restoring
 from kugetsu.workspace.result import Result, result
+from kugetsu.workspace.snapshots import ORIGIN, Kept, Snapshots, find_snapshot, folder
 from kugetsu.workspace.source import Source
+from kugetsu.workspace.standing import Standing
 from kugetsu.workspace.state import State, environment, read_state
 from kugetsu.workspace.wording import printable
 
@@ -31,8 +39,8 @@ class GitWorkspace:
         source: where the work comes from and goes to.
         base: full id of the commit it starts from.
         git: git, with the environment of agents.
-        identity: who commits.
-        notes: what is known already of what this workspace does not do.
+        facts: what was known when it was made.
+        owner: asked before anything is changed.
     """
 
     def __init__(
@@ -41,18 +49,19 @@ class GitWorkspace:
         source: Source,
         base: str,
         git: Git,
-        identity: dict[str, str],
-        *,
-        notes: tuple[str, ...] = (),
+        facts: Facts,
+        owner: Owner,
     ) -> None:
         self._private = private
         self._source = source
         self._base = base
         self._git = git.at(private.repository, environment(private))
-        self._identity = identity
-        self._notes = dict.fromkeys(notes)
+        self._facts = facts
+        self._notes = dict.fromkeys(facts.notes)
         self._delivered = base
-        self._rules = private.rules
+        self._owner = owner
+        self._snapshots = Snapshots(private, self._git, private.task_id, base, owner)
+        self._restoring = Restoring(private, self._git, private.task_id, self._snapshots, owner)
 
     @property
     def path(self) -> Path:
@@ -86,7 +95,74 @@ class GitWorkspace:
 
         Without the end an agent that deletes the worktree's `.git` would find itself in a repository around it.
         """
-        return {**self._identity, "GIT_CEILING_DIRECTORIES": str(self._private.worktree.parent)}
+        return {**self._facts.identity, "GIT_CEILING_DIRECTORIES": str(self._private.worktree.parent)}
+
+    @property
+    def place(self) -> Place:
+        """Where it is, for `GitWorkspaces.reopen`."""
+        return Place(base=self._base, branch=self.branch, path=str(self.path), details=self._facts.details())
+
+    async def snapshot(self, turn: int) -> str:
+        """Keep the worktree as it is now; see `protocols.Workspace`, and `snapshots` for what stays how long.
+
+        Raises:
+            WorkspaceError: git failed, for example on a full disk; the worktree is as it was.
+            LeaseLostError: another process has the worktree.
+        """
+        with _workspace_errors():
+            self._owner.check()
+            reach("snapshot.before")
+            self._tie()
+            kept = await self._snapshots.take(turn)
+            self._restoring.forget_mark()
+            self._note_unsaved(kept.unsaved)
+            reach("snapshot.after")
+            return kept.id
+
+    async def restore(self, snapshot: str) -> None:
+        """Put the worktree back to a snapshot; see `protocols.Workspace` and `restoring`.
+
+        Raises:
+            WorkspaceError: the snapshot is gone, or git failed; calling again completes it.
+            LeaseLostError: another process has the worktree.
+        """
+        with _workspace_errors():
+            self._tie()
+            await self._restore(await self._kept(snapshot))
+
+    async def resume(self, snapshot: str) -> None:
+        """Go on after another process: complete what it was putting back, and make a worktree that is gone.
+
+        Args:
+            snapshot: what it is made from; empty for none.
+
+        Raises:
+            WorkspaceError: git failed, or what it was putting back is gone.
+        """
+        with _workspace_errors():
+            await self._settle_delivery()
+            interrupted = self._restoring.interrupted
+            if interrupted is not None:
+                await self._restore(await self._kept(interrupted))
+            elif not self._private.worktree_exists:
+                await self._restore(await self._latest(snapshot))
+
+    async def take_over(self, snapshot: str, repository: Path) -> None:
+        """Begin as another task of the same repository was at a snapshot, on a branch of our own.
+
+        Raises:
+            WorkspaceError: that snapshot is gone, or git failed.
+        """
+        with _workspace_errors():
+            name = f"{folder(self._private.task_id)}/{ORIGIN}"
+            options = ("--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance")
+            done = await self._git.ask("fetch", *options, str(repository), f"+{snapshot}:{name}")
+            kept = await find_snapshot(self._git, snapshot)
+            if done.code or kept is None:
+                raise _pruned(snapshot, repository)
+            at = kept.standing.commit or self._base
+            standing = Standing(os.fsencode(f"refs/heads/{self.branch}"), at, at)
+            await self._restore(await self._snapshots.keep(ORIGIN, kept.tree, standing))
 
     async def commit_all(self, message: str) -> bool:
         """Commit everything that is uncommitted, untracked files included; False when there was nothing.
@@ -95,13 +171,15 @@ class GitWorkspace:
             WorkspaceError: git failed, for example on a full disk; nothing is lost.
         """
         with _workspace_errors():
+            self._owner.check()
             state = await self._state()
             if not self._private.worktree_exists:
                 return False
             async with result(self._private, self._files, state) as found:
                 self._note_left_out(found)
                 if found.pending:
-                    await commit_result(self._private, self._git, state, found, message, self._identity)
+                    check = self._owner.check
+                    await commit_result(self._private, self._git, state, found, message, self._facts.identity, check)
                 return found.pending
 
     async def changes(self) -> Changes:
@@ -112,7 +190,7 @@ class GitWorkspace:
         """
         with _workspace_errors():
             state = await self._state()
-            found, uncommitted, _ = await self._examine(state)
+            found, uncommitted = await self._examine(state)
             commits = await commits_between(self._git, self._base, state.tip)
             return Changes(commits, found.files_changed, found.insertions, found.deletions, uncommitted)
 
@@ -123,33 +201,78 @@ class GitWorkspace:
             WorkspaceError: the source refused it; the work stays here, the message says where and how to get it.
         """
         with _workspace_errors():
+            self._owner.check()
             state = await self._state()
             await deliver(self._source, self._private, self._git, state.tip, self._delivered)
-            self._delivered = state.tip
+            await self._remember_delivery(state.tip)
             if self._source.mirror and state.tip != self._base:
                 self._note(
                     f"The branch is in the mirror of {self._source.place};"
                     f" get it with: git fetch {shlex.quote(str(self._source.common))} {self.branch}"
                 )
-            for name in await other_work(self._git, state.tip):
+            for name in await other_work(self._private, self._git, state.tip):
                 self._note(
                     f"Commits of `{printable(name)}` are not part of {self.branch};"
                     f" they are kept in {printable(self._private.repository)}."
                 )
 
     async def close(self, *, keep: bool = False, residue: bool = False) -> bool:
-        """Remove the worktree if all its work is delivered; see `protocols.Workspace`."""
+        """Remove the worktree if all its work is delivered; see `protocols.Workspace`. The repository stays."""
         if keep or not self._private.exists:
             return not self._private.worktree_exists
-        with contextlib.suppress(WorkspaceError):  # what cannot be examined is kept
+        with contextlib.suppress(WorkspaceError, LeaseLostError):  # what cannot be examined is kept
             if await self._safe_to_remove(residue=residue):
-                await finish(self._remove())
+                await finish(self._remove_worktree())
         return not self._private.worktree_exists
 
-    async def _remove(self) -> None:
-        """To its end once begun: half a worktree would look like one in which the rest was deleted."""
-        await remove_tree(self._private.worktree)
-        await remove_tree(self._private.repository)
+    async def _remove_worktree(self) -> None:
+        """To its end once begun."""
+        with _workspace_errors():
+            self._owner.check()
+            (self._private.repository / CLOSED).touch()
+            self._snapshots.index.forget()
+            if not await discard(self.path):
+                self._note(f"Not everything of {printable(self.path)} could be removed.")
+
+    async def _restore(self, target: Kept) -> None:
+        for place in await self._restoring.restore(target):
+            self._note(f"What stood in the way of files that were put back was moved to {printable(place)}.")
+
+    async def _kept(self, snapshot: str) -> Kept:
+        if not snapshot:
+            standing = Standing(os.fsencode(f"refs/heads/{self.branch}"), self._base, self._base)
+            [tree] = await self._git.resolve(f"{self._base}^{{tree}}")
+            return Kept("", tree, standing)
+        kept = await find_snapshot(self._git, snapshot)
+        if kept is None:
+            raise _pruned(snapshot, self._private.repository)
+        return kept
+
+    async def _latest(self, snapshot: str) -> Kept:
+        """What a worktree that is gone is made from: what is checked out, unless the snapshot holds other files."""
+        state = await read_state(self._private, self._git, self._base)
+        kept = await find_snapshot(self._git, snapshot) if snapshot else None
+        if kept and kept.tree != state.tip_tree:
+            return kept
+        standing = Standing(os.fsencode(f"refs/heads/{self.branch}"), state.tip, state.tip)
+        return await self._snapshots.keep("rebuilt", state.tip_tree, standing)
+
+    async def _settle_delivery(self) -> None:
+        """Find out where an earlier process left the branch in the source."""
+        tried, delivered = (read_ref(self._private.repository, name) for name in (TIP, DELIVERED))
+        self._delivered = delivered or self._base
+        if tried and tried != delivered and (await branch_in(self._source, self.branch))[0] == tried:
+            await self._remember_delivery(tried)
+
+    async def _remember_delivery(self, commit: str) -> None:
+        self._delivered = commit
+        await asyncio.to_thread(write_ref, self._private.repository, DELIVERED, commit)
+
+    def _tie(self) -> None:
+        """Make sure that git finds the worktree."""
+        if not self._private.exists:
+            raise WorkspaceError(f"the task's repository {printable(self._private.repository)} was removed")
+        link_worktree(self._private)
 
     @property
     def _files(self) -> Git:
@@ -163,24 +286,21 @@ class GitWorkspace:
     async def _safe_to_remove(self, *, residue: bool) -> bool:
         with _workspace_errors():
             state = await self._state()
-            if state.tip != self._delivered or self._private.rules != self._rules:
+            if state.tip != self._delivered or self._private.rules != self._facts.rules:
                 return False
-            if not residue:
-                _, uncommitted, inner = await self._examine(state)
-                if uncommitted or inner:
-                    return False
+            if not residue and not await clean(self._private, self._git, state, self._base):
+                return False
             return await removable(self._private, self._git)
 
-    async def _examine(self, state: State) -> tuple[Difference, bool, bool]:
-        """How the result differs from the base, whether it is uncommitted, and whether it holds other repositories."""
+    async def _examine(self, state: State) -> tuple[Difference, bool]:
+        """How the result differs from the base, and whether it is uncommitted."""
         if not self._private.worktree_exists:
-            return await difference(self._git, self._base, state.tip), False, False
+            return await difference(self._git, self._base, state.tip), False
         async with result(self._private, self._files, state) as found:
             self._note_left_out(found)
             changed = await difference(self._git, self._base, found.tree)
-            inner = [path for path in changed.repositories if (self.path / os.fsdecode(path) / ".git").exists()]
-            self._note_unsaved(inner)
-            return changed, found.uncommitted, bool(inner)
+            self._note_unsaved(inner_repositories(self._private, changed))
+            return changed, found.uncommitted
 
     def _note(self, sentence: str) -> None:
         self._notes.setdefault(sentence)
@@ -199,6 +319,12 @@ class GitWorkspace:
                 f"`{printable(path)}` is a repository of its own or cannot be read;"
                 f" it is not part of {self.branch} and stays in {printable(self.path)}."
             )
+
+
+def _pruned(snapshot: str, repository: Path) -> WorkspaceError:
+    return WorkspaceError(
+        f"the snapshot {printable(snapshot)} is no longer in {printable(repository)}", fix="take a later turn"
+    )
 
 
 @contextlib.contextmanager

@@ -9,14 +9,20 @@ from typing import Final
 
 from kugetsu.concurrency import finish
 from kugetsu.errors import RepositoryError
-from kugetsu.tasks import Task, branch_name
+from kugetsu.failpoints import reach
+from kugetsu.tasks import Place, Task, branch_name
 from kugetsu.workspace.address import RemoteUrl, parse_address
+from kugetsu.workspace.base import resolve_base
+from kugetsu.workspace.closing import forget
+from kugetsu.workspace.discarding import clear, discard, sweep
+from kugetsu.workspace.facts import Facts, facts_of
 from kugetsu.workspace.failures import refused_by_machine
 from kugetsu.workspace.git import Git, agent_environment
 from kugetsu.workspace.making import Making
-from kugetsu.workspace.mirror import fetch_mirror
-from kugetsu.workspace.private import Private, private_of
-from kugetsu.workspace.source import Source, open_source
+from kugetsu.workspace.mirror import fetch_mirror, mirror_path, open_mirror
+from kugetsu.workspace.private import Private, private_of, task_id_of
+from kugetsu.workspace.reopening import reopen
+from kugetsu.workspace.source import Source, known_source, open_source
 from kugetsu.workspace.version import git_version
 from kugetsu.workspace.workspace import GitWorkspace
 
@@ -40,28 +46,103 @@ class GitWorkspaces:
         self._room = asyncio.Semaphore(_AT_ONCE)
         self._git_is_good = False
 
-    async def create(self, task: Task) -> GitWorkspace:
-        """Make the worktree of a task from its repository and base.
+    async def verify(self, task: Task) -> None:
+        """Look whether a worktree could be made, without making anything. A remote repository is not asked.
 
-        The user's working tree, index, branches and stash are never touched; one new branch appears in the repository.
-        When it fails or is cancelled it leaves nothing behind.
+        Raises:
+            RepositoryError: the repository or base cannot be used; the message says why.
+            WorkspaceError: the machine refused: git is missing or too old, no permission.
+        """
+        self._private(task)
+        await self._check_git()
+        address = parse_address(task.repo)
+        if isinstance(address, RemoteUrl):
+            return
+        source = await open_source(address, self._environ)
+        await source.config()
+        await resolve_base(source, task.base)
+
+    async def create(self, task: Task, *, again: bool = False) -> GitWorkspace:
+        """Make the worktree of a task from its repository and base; see `protocols.Workspaces`.
 
         Raises:
             RepositoryError: the repository or base cannot be used; the message says why.
             WorkspaceError: the machine refused: git is missing or too old, the disk is full, no permission.
+            LeaseLostError: another process makes it too, or works there already.
         """
+        return await self._create(task, task.base, again=again)
+
+    async def fork(self, task: Task, original: Place, snapshot: str, *, again: bool = False) -> GitWorkspace:
+        """Make the worktree of a task as another task's was at a snapshot; see `protocols.Workspaces`.
+
+        What the snapshot holds is copied, so the other task may be forgotten. The base is that of the other task.
+
+        Raises:
+            RepositoryError, WorkspaceError, LeaseLostError: as for `create`; or the snapshot has been pruned.
+        """
+        there = private_of(self._home, task_id_of(original.branch), original.branch)
+        return await self._create(task, original.base, again=again, origin=(there.repository, snapshot))
+
+    async def reopen(self, task: Task, place: Place, snapshot: str = "") -> GitWorkspace:
+        """Find the worktree of a task again, as its last run left it; see `protocols.Workspaces` and `reopening`.
+
+        Raises:
+            RepositoryError, WorkspaceError: it cannot be had; the message says what is missing.
+        """
+        private = self._private(task, place.branch)
+        await self._check_git()
+        try:
+            source = await self._open_as_it_is(task.repo, facts_of(place))
+            async with self._room:
+                return await reopen(source, private, place, snapshot, self._environ)
+        except OSError as error:
+            raise refused_by_machine(error, "use the worktree") from error
+
+    async def forget(self, task_id: str, place: Place) -> bool:
+        """Remove the snapshots and the private repository of a task that is over; False when undelivered work is there.
+
+        Work is undelivered when the source has no branch with it: a commit on any branch, tag or stash, an uncommitted
+        file, a repository inside the worktree. Commits that only a snapshot holds were taken back, and go.
+
+        Raises:
+            WorkspaceError: the machine refused.
+        """
+        private = private_of(self._home, task_id, place.branch)
+        try:
+            for directory in (private.worktree, private.repository):
+                await sweep(directory)
+            if not private.exists:
+                return not private.worktree_exists and await discard(private.repository)
+            return await forget(private, place, self._environ)
+        except OSError as error:
+            raise refused_by_machine(error, "remove the task's repository") from error
+
+    def _private(self, task: Task, branch: str = "") -> Private:
         if not _TASK_ID.fullmatch(task.id):
             raise RepositoryError(f"{task.id!r} cannot be a task's id", fix="use letters and digits")
-        private = private_of(self._home, task.id, branch_name(task.id, task.prompt))
+        return private_of(self._home, task.id, branch or branch_name(task.id, task.prompt))
+
+    async def _check_git(self) -> None:
         if not self._git_is_good:
             await git_version(self._environ)
             self._git_is_good = True
+
+    async def _create(
+        self, task: Task, base: str, *, again: bool, origin: tuple[Path, str] | None = None
+    ) -> GitWorkspace:
+        private = self._private(task)
+        await self._check_git()
         try:
             source = await self._open(task.repo)
+            reach("workspace.before")
             async with self._room:
-                return await self._make(source, private, task.base)
+                if again:
+                    await clear(source, private)
+                workspace = await self._make(source, private, base, origin)
         except OSError as error:
             raise refused_by_machine(error, "make a worktree") from error
+        reach("workspace.made")
+        return workspace
 
     async def _open(self, repo: str) -> Source:
         address = parse_address(repo)
@@ -69,18 +150,25 @@ class GitWorkspaces:
             return await fetch_mirror(self._home, address, self._environ)
         return await open_source(address, self._environ)
 
-    async def _make(self, source: Source, private: Private, base: str) -> GitWorkspace:
+    async def _open_as_it_is(self, repo: str, facts: Facts) -> Source:
+        """Open it without asking a remote, nor git if what is known of it still holds."""
+        address = parse_address(repo)
+        if isinstance(address, RemoteUrl):
+            path = mirror_path(self._home, address)
+            known = known_source(path, self._environ, facts, place=address.shown) if path.is_dir() else None
+            return known or await open_mirror(self._home, address, self._environ)
+        return known_source(address, self._environ, facts) or await open_source(address, self._environ)
+
+    async def _make(self, source: Source, private: Private, base: str, origin: tuple[Path, str] | None) -> GitWorkspace:
         making = Making(source, private, self._environ)
         try:
             await making.make(base)
+            git = Git(private.repository, agent_environment(self._environ), str(private.repository))
+            workspace = GitWorkspace(private, source, making.base.commit, git, making.facts, making.owner)
+            if origin and origin[1]:
+                await workspace.take_over(origin[1], origin[0])
+            private.made.touch()
         except BaseException:
             await finish(making.undo())
             raise
-        return GitWorkspace(
-            private,
-            source,
-            making.base.commit,
-            Git(private.repository, agent_environment(self._environ), str(private.repository)),
-            making.identity,
-            notes=tuple(making.notes),
-        )
+        return workspace

@@ -83,7 +83,7 @@ def make_report(task: str = "k3f9abcdef", **fields: object) -> TaskReport:
         tool_calls=3,
         usage=Usage(4123, 312, 1000, 0.0123),
         seconds=12.34,
-        session="/state/tasks/k3f9abcdef/session.jsonl",
+        session=task,
         created_at=START,
     )
     return msgspec.structs.replace(report, **fields)

@@ -5,7 +5,18 @@ import pytest
 
 from kugetsu.cli.views.board import Board, ShortIds
 from kugetsu.cli.views.live import draw
-from kugetsu.events import Event, Noted, TaskFinished, TaskStarted, ToolFinished, ToolStarted, TurnFinished
+from kugetsu.events import (
+    Event,
+    Noted,
+    QuestionAsked,
+    TaskFinished,
+    TaskHalted,
+    TaskResumed,
+    TaskStarted,
+    ToolFinished,
+    ToolStarted,
+    TurnFinished,
+)
 from kugetsu.messages import Usage
 from kugetsu.tasks import Outcome
 
@@ -85,6 +96,29 @@ def test_a_completed_task_ends_with_what_the_agent_said() -> None:
     )
     assert doing_after_each([end]) == ["Fixed."]
     assert doing_after_each([msgspec.structs.replace(end, summary="")]) == ["after 2 turns"]
+
+
+def test_a_task_that_goes_on_starts_where_it_stands() -> None:
+    board = Board()
+    board.take(stamped(TaskResumed(run=2, turn=7, reason="its worker died", usage=Usage(900, 100)), "a"))
+    (row,) = board.rows
+    assert (row.state, row.turn, row.usage.tokens, row.doing, row.seconds(START + 5)) == (
+        *("running", 7, 1000, "going on"),
+        5,
+    )
+
+
+def test_a_run_that_halts_ends_its_row_with_why() -> None:
+    board = Board()
+    for event in (
+        started("a"),
+        stamped(QuestionAsked(turn=1, call_id="c", question="Which\none?"), "a"),
+    ):
+        board.take(event)
+    (row,) = board.rows
+    assert (row.state, row.doing) == ("running", "asks: Which one?")
+    board.take(stamped(TaskHalted(state="waiting", outcome=Outcome("question", "Which one?")), "a", START + 9))
+    assert (row.state, row.doing, row.seconds(START + 99)) == ("waiting", "(question): Which one?", 9)
 
 
 def test_ids_are_as_short_as_they_can_be_while_they_differ() -> None:

@@ -22,9 +22,10 @@ from kugetsu.cli.views.background import MOST_WAITING, BackgroundView
 from kugetsu.cli.views.json_lines import JsonScreen
 from kugetsu.cli.views.live import LiveScreen
 from kugetsu.cli.views.plain import PlainScreen
-from kugetsu.events import Event, EventsDropped, Noted, ReplyDelta, decode_event
+from kugetsu.events import Event, EventsDropped, Noted, ReplyDelta, TaskHalted, decode_event
+from kugetsu.tasks import Outcome
 
-KINDS: list[ViewKind] = ["auto", "live", "plain", "json", "none"]
+KINDS: list[ViewKind] = ["auto", "live", "plain", "changes", "json", "none"]
 
 
 @contextmanager
@@ -82,6 +83,16 @@ def test_plain_lines_have_time_task_and_words(events: list[Event]) -> None:
     assert lines[4] == "00:00:07 k3f9 turn 1 bash: pytest -q"
     assert len(lines) == 9
     assert "\x1b" not in stream.getvalue()
+
+
+def test_a_servers_log_says_only_how_tasks_stand(events: list[Event]) -> None:
+    stream = io.StringIO()
+    show("changes", stream, [*events, Noted(task="k3f9abcdef", message="a\nnote", at=0.0)])
+    assert stream.getvalue().splitlines() == [
+        "2026-01-01 00:00:01 k3f9abcdef started with scripted:demo: fix the parser",
+        "2026-01-01 00:00:13 k3f9abcdef failed (check_failed): it exited with 2",
+        "1970-01-01 00:00:00 k3f9abcdef note: a note",
+    ]
 
 
 def test_lines_of_many_threads_are_never_torn(events: list[Event], tmp_path: Path) -> None:
@@ -279,7 +290,8 @@ class TestUnbreakable:
         stream = io.StringIO()
         view = BackgroundView(JsonScreen(stream))
         delta = ReplyDelta(task="k3f9abcdef", turn=1, text="x")
-        for event in [*events[:-1], *[delta] * MOST_WAITING, events[-1]]:
+        halted = TaskHalted(task="k3f9abcdef", state="paused", outcome=Outcome("paused", "after turn 1"))
+        for event in [*events[:-1], *[delta] * MOST_WAITING, events[-1], halted]:
             view.take(event)
         with view:
             pass
@@ -287,6 +299,7 @@ class TestUnbreakable:
         dropped = [event for event in shown if isinstance(event, EventsDropped)]
         assert sum(event.count for event in dropped) == len(events) - 1
         assert events[-1] in shown
+        assert halted in shown
 
     def test_a_defect_of_a_screen_ends_the_view_and_is_kept(self, events: list[Event]) -> None:
         class Broken(PlainScreen):

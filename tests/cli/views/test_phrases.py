@@ -12,8 +12,11 @@ from kugetsu.events import (
     EventsDropped,
     MessageDelivered,
     Noted,
+    QuestionAsked,
     ReplyFinished,
     TaskFinished,
+    TaskHalted,
+    TaskResumed,
     ToolFinished,
 )
 from kugetsu.messages import Usage
@@ -41,6 +44,15 @@ def test_a_run_reads_like_a_story(events: list[Event]) -> None:
         (MessageDelivered(origin="steering", text="stop\nthat"), "steering: stop that"),
         (MessageDelivered(origin="follow_up", text="more"), "follow-up: more"),
         (Noted(message="a hook failed"), "note: a hook failed"),
+        (TaskResumed(run=2, turn=7, reason="its worker died"), "goes on after turn 7 (run 2): its worker died"),
+        (TaskResumed(run=2, turn=0, reason=""), "goes on after turn 0 (run 2): as it stood"),
+        (QuestionAsked(turn=1, call_id="c", question="Which\none?"), "asks: Which one?"),
+        (TaskHalted(state="waiting", outcome=Outcome("question", "Which one?")), "waiting (question): Which one?"),
+        (TaskHalted(state="paused", outcome=Outcome("paused", "after turn 2")), "paused: after turn 2"),
+        (
+            TaskHalted(state="pending", outcome=Outcome("rate_limited", "429"), available_at=1_767_225_660.0),
+            "pending (rate_limited): 429, again at 2026-01-01 00:01:00",
+        ),
         (EventsDropped(count=1), "1 event came too fast to be shown"),
         (
             ToolFinished(turn=2, call_id="c", name="ls", is_error=False, seconds=0.5, preview="x", size=1),

@@ -1,20 +1,20 @@
 import io
 import os
 import pty
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from kugetsu.cli.views import (
+    Timeline,
     print_conversation,
     print_details,
     print_listing,
+    print_log,
     print_results,
-    print_timeline,
     ways_to_get,
 )
-from kugetsu.errors import RecordError
 from kugetsu.events import Event
 from kugetsu.messages import (
     AssistantMessage,
@@ -28,6 +28,7 @@ from kugetsu.messages import (
     UserMessage,
     user,
 )
+from kugetsu.sessions import Checkpoint, Entry, Finished, Forked, Heard, Renewed, Replied, Rewound, Started
 from kugetsu.tasks import CheckResult, Commit, Outcome, TaskReport
 
 MakeReport = Callable[..., TaskReport]
@@ -85,6 +86,21 @@ class TestListing:
         (_, line) = printed(lambda out: print_listing([report(prompt="y" * 150)], out, now=NOW))
         assert line.endswith("y" * 150)
 
+    def test_a_priority_is_shown_where_there_is_one(self, report: MakeReport) -> None:
+        lines = printed(lambda out: print_listing([report(), report("m7q2", priority=-7)], out, now=NOW, width=140))
+        assert lines[0].split()[:4] == ["id", "state", "priority", "age"]
+        assert [line.split()[2] for line in lines[1:]] == ["2h", "-7"]
+
+    def test_below_a_task_that_waits_stands_what_for(self, report: MakeReport) -> None:
+        waiting = report(state="waiting", question="Which\n\x1b[31mone? " + "x" * 200)
+        later = report(state="pending", available_at=NOW + 60, outcome=Outcome("rate_limited", "429"))
+        ready = report(state="pending", available_at=NOW - 60, outcome=None)
+        lines = printed(lambda out: print_listing([waiting, later, ready], out, now=NOW, width=80))
+        assert len(lines) == 6
+        assert lines[2].startswith("  asks: Which one? xxx")
+        assert len(lines[2]) == 80
+        assert lines[4] == "  not before 2026-01-01 02:01:00; rate_limited: 429"
+
     def test_without_tasks_there_are_only_titles(self) -> None:
         assert len(printed(lambda out: print_listing([], out, now=NOW, width=80))) == 1
 
@@ -112,7 +128,7 @@ class TestDetails:
             "cost        $0.0123",
             "time        12.3s",
             "created     2026-01-01 00:00:00",
-            "session     /state/tasks/k3f9abcdef/session.jsonl",
+            "session     k3f9abcdef",
             "note        It has submodules.",
             "",
             "To see and get the work:",
@@ -182,7 +198,7 @@ class TestDetails:
 
 class TestTimeline:
     def test_each_event_is_a_line_with_its_time(self, events: list[Event]) -> None:
-        lines = printed(lambda out: print_timeline(events, out))
+        lines = printed(lambda out: Timeline(out).write(events))
         assert lines[:3] == [
             "2026-01-01",
             "00:00:01  started with scripted:demo: fix the parser",
@@ -191,15 +207,13 @@ class TestTimeline:
         assert lines[-1] == "00:00:13  failed (check_failed): it exited with 2"
         assert len(lines) == 10
 
-    def test_what_was_read_before_an_error_is_written(self, events: list[Event]) -> None:
-        def damaged() -> Iterator[Event]:
-            yield events[0]
-            raise RecordError("line 2 is damaged")
+    def test_a_day_is_named_once_however_the_events_come(self, events: list[Event]) -> None:
+        def write(out: io.StringIO) -> None:
+            timeline = Timeline(out)
+            for event in events:
+                timeline.write([event])
 
-        stream = io.StringIO()
-        with pytest.raises(RecordError):
-            print_timeline(damaged(), stream)
-        assert "fix the parser" in stream.getvalue()
+        assert printed(write) == printed(lambda out: Timeline(out).write(events))
 
 
 class TestConversation:
@@ -254,6 +268,42 @@ class TestConversation:
             "",
             "── user, while the agent worked " + "─" * 27,
             "stop",
+            "",
+        ]
+
+    def test_turns_have_the_numbers_that_a_rewind_left_them(self) -> None:
+        replies = [AssistantMessage((Text("x"),)) for _ in range(3)]
+        lines = printed(lambda out: print_conversation(replies, out, turns=[1, 5], width=60))
+        assert [line.split()[2] for line in lines if line.startswith("──")] == ["1:", "5:", "1:"]
+
+    def test_the_whole_log_says_since_when_something_counts_no_longer(self) -> None:
+        reply = AssistantMessage((Text("I look."), ToolCall("c1", "ls", "{}")))
+        entries: list[Entry] = [
+            Heard(user("go")),
+            Replied(1, reply),
+            Started(1, ("c1",)),
+            Finished(1, ToolResult("c1", "ls", (Text("a.txt"),))),
+            Checkpoint(1),
+            Rewound(0),
+            Renewed(),
+            Forked("k3f9\x1b[2J"),
+        ]
+        assert printed(lambda out: print_log(entries, out, width=60)) == [
+            "── user " + "─" * 51,
+            "go",
+            "",
+            "── turn 1:  (0 in, 0 out) " + "─" * 33,
+            "I look.",
+            "call ls",
+            "",
+            "── result of ls " + "─" * 43,
+            "a.txt",
+            "",
+            "── went back to turn 0: what came after it counts no longer ──",
+            "",
+            "── tried again: the limits count from here " + "─" * 16,
+            "",
+            "── from here on a fork of k3f9 " + "─" * 28,
             "",
         ]
 

@@ -11,7 +11,7 @@ import click
 from kugetsu.app.house import House
 from kugetsu.app.sample import SAMPLE_TASKS, create_sample
 from kugetsu.app.tuning import tune_process
-from kugetsu.cli.exits import Exit
+from kugetsu.cli.exits import Exit, exit_code
 from kugetsu.cli.foreground import run_in_foreground
 from kugetsu.cli.options import json_option, write_json
 from kugetsu.cli.views import ViewKind, open_view, print_results
@@ -61,7 +61,7 @@ def demo_command(directory: Path | None, *, json_events: bool, as_json: bool) ->
         print_results(reports, sys.stdout)
         shown = reports[0]
         click.echo(WHAT_NEXT.format(kugetsu=_program(), id=shown.id, branch=shown.branch, sample=sample))
-    return Exit.COMPLETED if all(report.state == "completed" for report in reports) else _worst(reports)
+    return _worst(reports)
 
 
 def _program() -> str:
@@ -82,14 +82,16 @@ async def _rehearse(sample: Path, view: ViewKind) -> list[TaskReport]:
     # The rehearsed commands say `python3`, which not every machine has under that name: this program's own comes last.
     path = os.pathsep.join(filter(None, (os.environ.get("PATH"), str(Path(sys.executable).parent))))
     # The rehearsal is on defaults: the user's own settings are for real work.
-    async with House(Settings(), state_home(os.environ), {**os.environ, "PATH": path}) as house:
+    environ = {**os.environ, "PATH": path}
+    async with House(Settings(), state_home(os.environ), environ, name="kugetsu demo") as house:
         shadows = [
             house.shadow(house.task(str(sample), task.prompt, model=f"scripted:{task.script}", check=task.check))
             for task in SAMPLE_TASKS
         ]
         with open_view(view, sys.stderr) as shown:
-            return await run_in_foreground(shadows, shown)
+            return await run_in_foreground(house, shadows, shown)
 
 
 def _worst(reports: list[TaskReport]) -> Exit:
-    return Exit.CANCELLED if all(report.state in {"completed", "cancelled"} for report in reports) else Exit.FAILED
+    codes = {exit_code(report.state) for report in reports}
+    return next((code for code in (Exit.FAILED, Exit.WAITING, Exit.CANCELLED) if code in codes), Exit.COMPLETED)

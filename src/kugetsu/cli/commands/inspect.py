@@ -1,34 +1,47 @@
-"""`kugetsu list`, `show`, `diff` and `logs`: what is known of tasks."""
+"""`kugetsu list`, `show` and `diff`: what is known of tasks."""
 
 import asyncio
 import os
 import sys
 import time
-from typing import get_args
+from typing import Any, get_args
 
 import click
+import msgspec
 
-from kugetsu.cli.options import json_option, open_store, write_json
-from kugetsu.cli.views import print_conversation, print_details, print_listing, print_timeline
+from kugetsu.cli.controls import task_argument
+from kugetsu.cli.options import json_option, write_json
+from kugetsu.cli.records import find_current, open_records, workers_by_id
+from kugetsu.cli.views import print_details, print_listing, record_fields
 from kugetsu.config import state_home
 from kugetsu.errors import UsageError
-from kugetsu.tasks import TaskState
+from kugetsu.protocols import WorkerInfo
+from kugetsu.tasks import Run, TaskRecord, TaskReport, TaskState
 from kugetsu.workspace import branch_diff
-
-task_argument = click.argument("task_id", metavar="ID")
 
 
 @click.command("list")
 @click.option("-n", "--limit", type=click.IntRange(1), default=50, show_default=True, help="Show at most so many.")
-@click.option("--state", type=click.Choice(get_args(TaskState)), help="Show only tasks in this state.")
+@click.option(
+    "--state",
+    "states",
+    type=click.Choice(get_args(TaskState)),
+    multiple=True,
+    help="Show only tasks in this state. May be repeated.",
+)
 @json_option
-def list_command(limit: int, state: TaskState | None, *, as_json: bool) -> None:
-    """List tasks, newest first."""
-    reports = [report for report in open_store().reports() if state in {None, report.state}][:limit]
+def list_command(limit: int, states: tuple[TaskState, ...], *, as_json: bool) -> None:
+    """List tasks, newest first. Below one that waits stands what for."""
+    reports = asyncio.run(_reports(states, limit))
     if as_json:
         write_json({"tasks": reports})
     else:
         print_listing(reports, sys.stdout, now=time.time())
+
+
+async def _reports(states: tuple[TaskState, ...], most: int) -> list[TaskReport]:
+    async with open_records() as store:
+        return await store.reports(states=states, most=most)
 
 
 @click.command("show")
@@ -36,42 +49,63 @@ def list_command(limit: int, state: TaskState | None, *, as_json: bool) -> None:
 @json_option
 def show_command(task_id: str, *, as_json: bool) -> None:
     """Show everything that is known of a task. A unique beginning of its ID is enough."""
-    report = open_store().find(task_id)
+    record, runs, workers = asyncio.run(_everything(task_id))
     if as_json:
-        write_json(report)
+        write_json(_as_json(record, runs, workers))
     else:
-        print_details(report, sys.stdout)
+        more = record_fields(record, runs, workers, time.time())
+        print_details(record.shown, sys.stdout, more=more)
+
+
+async def _everything(task_id: str) -> tuple[TaskRecord, list[Run], dict[str, WorkerInfo]]:
+    async with open_records() as store:
+        record = await find_current(store, task_id)
+        return record, await store.runs(record.id), await workers_by_id(store)
+
+
+def _as_json(record: TaskRecord, runs: list[Run], workers: dict[str, WorkerInfo]) -> dict[str, Any]:
+    """The report, as `run` prints it, and beside it what the queue knows."""
+    task, worker = record.task, workers.get(record.worker)
+    return {
+        **msgspec.to_builtins(record.shown),
+        "key": record.key,
+        "after": task.after,
+        "waits_for": record.blockers,
+        "deadline_at": task.deadline_at,
+        "forked_from": task.forked_from,
+        "most_attempts": task.attempts,
+        "wanted": record.wanted,
+        "wanted_reason": record.reason,
+        "worker": {"name": worker.name, "pid": worker.pid} if worker else None,
+        "worktree": record.place.path if record.place else "",
+        "run_history": [
+            {"started_at": run.started_at, "ended_at": run.ended_at, "outcome": run.outcome} for run in runs
+        ],
+    }
 
 
 @click.command("diff")
 @task_argument
 @json_option
 def diff_command(task_id: str, *, as_json: bool) -> None:
-    """Show what a task changed, as a patch."""
-    report = open_store().find(task_id)
-    if not report.branch:
-        raise UsageError(f"the task {report.id} has no branch: it ended before its worktree was made")
-    patch = asyncio.run(branch_diff(state_home(os.environ), report.repo, report.base, report.branch))
+    """Show what a task changed, as a patch: what is in its worktree while that is there, else on its branch."""
+    record = asyncio.run(_find(task_id))
+    base, branch = _branch(record)
+    patch = asyncio.run(branch_diff(state_home(os.environ), record.report.repo, base, branch))
     if as_json:
-        text = patch.decode("utf-8", "replace")
-        write_json({"id": report.id, "base": report.base, "branch": report.branch, "diff": text})
-    else:
-        sys.stdout.buffer.write(patch)
+        write_json({"id": record.id, "base": base, "branch": branch, "diff": patch.decode("utf-8", "replace")})
+        return
+    sys.stdout.buffer.write(patch)
 
 
-@click.command("logs")
-@task_argument
-@click.option("--full", is_flag=True, help="Show the whole conversation instead of what happened.")
-@json_option
-def logs_command(task_id: str, *, full: bool, as_json: bool) -> None:
-    """Show what happened in a task, or with --full its whole conversation."""
-    store = open_store()
-    report = store.find(task_id)
-    entries = store.session(report.id) if full else store.events(report.id)
-    if as_json:
-        for entry in entries:
-            write_json(entry)
-    elif full:
-        print_conversation(store.session(report.id), sys.stdout)
-    else:
-        print_timeline(store.events(report.id), sys.stdout)
+def _branch(record: TaskRecord) -> tuple[str, str]:
+    if record.place:
+        return record.place.base, record.place.branch
+    if record.final:
+        raise UsageError(f"the task {record.id} has no branch: it ended before its worktree was made")
+    raise UsageError(f"the task {record.id} has no branch yet: it was not started", fix="`kugetsu show` says why")
+
+
+async def _find(task_id: str) -> TaskRecord:
+    async with open_records() as store:
+        return await store.find(task_id)

@@ -1,15 +1,17 @@
 """What commands show: progress while shadows run; tables, details and conversations afterwards. Rendering only."""
 
-from kugetsu.cli.views.conversation import print_conversation
+from kugetsu.cli.views.conversation import print_conversation, print_log
 from kugetsu.cli.views.details import print_details, ways_to_get
 from kugetsu.cli.views.listing import print_listing
 from kugetsu.cli.views.results import print_results
+from kugetsu.cli.views.standing import record_fields, standing
 from kugetsu.cli.views.text import block, one_line
-from kugetsu.cli.views.timeline import print_timeline
+from kugetsu.cli.views.timeline import Timeline
 from kugetsu.cli.views.view import NoView, View, ViewKind, open_view
 
 __all__ = [
     "NoView",
+    "Timeline",
     "View",
     "ViewKind",
     "block",
@@ -18,7 +20,9 @@ __all__ = [
     "print_conversation",
     "print_details",
     "print_listing",
+    "print_log",
     "print_results",
-    "print_timeline",
+    "record_fields",
+    "standing",
     "ways_to_get",
 ]

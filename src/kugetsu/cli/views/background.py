@@ -6,7 +6,7 @@ from collections import Counter, deque
 from types import TracebackType
 from typing import Final, Protocol, Self
 
-from kugetsu.events import TRANSIENT, Event, EventsDropped, TaskFinished
+from kugetsu.events import TRANSIENT, Event, EventsDropped, TaskFinished, TaskHalted
 
 MOST_WAITING: Final = 10_000
 """Events that wait to be shown; those beyond are counted instead."""
@@ -84,7 +84,7 @@ class BackgroundView:
         """Show an event soon. Never blocks and never raises; may be called by any thread."""
         if self._gone or not self._screen.wants(event):
             return
-        if len(self._waiting) >= MOST_WAITING and not isinstance(event, TaskFinished):
+        if len(self._waiting) >= MOST_WAITING and not isinstance(event, (TaskFinished, TaskHalted)):
             self._dropped[event.task] += 1
             return
         self._waiting.append(event)

@@ -14,9 +14,12 @@ from kugetsu.events import (
     MessageDelivered,
     ModelRetried,
     Noted,
+    QuestionAsked,
     ReplyDelta,
     ReplyFinished,
     TaskFinished,
+    TaskHalted,
+    TaskResumed,
     TaskStarted,
     ToolFinished,
     ToolStarted,
@@ -119,6 +122,9 @@ def _apply(row: Row, event: Event) -> None:  # noqa: C901, PLR0912 - one case fo
         case TaskStarted():
             row.state, row.started = "running", event.at
             row.doing = "starting"
+        case TaskResumed():
+            row.state, row.started, row.ended = "running", event.at, None
+            row.turn, row.usage, row.doing = event.turn, event.usage, "going on"
         case WorkspaceReady():
             row.doing = "worktree ready"
         case MessageDelivered(origin="steering" | "follow_up"):
@@ -140,7 +146,9 @@ def _apply(row: Row, event: Event) -> None:  # noqa: C901, PLR0912 - one case fo
             row.doing = f"check: {one_line(event.command)}"
         case CheckFinished():
             row.doing = check(event.result)
-        case TaskFinished():
+        case QuestionAsked():
+            row.doing = f"asks: {one_line(event.question)}"
+        case TaskFinished() | TaskHalted():
             row.state, row.ended = event.state, event.at
             row.running.clear()
             row.doing = _last_words(event)
@@ -160,7 +168,7 @@ def _apply_tool(row: Row, event: ToolStarted | ToolFinished) -> None:
         row.doing = (f"(+{others}) " if others else "") + list(row.running.values())[-1]
 
 
-def _last_words(event: TaskFinished) -> str:
-    if event.state == "completed":
+def _last_words(event: TaskFinished | TaskHalted) -> str:
+    if isinstance(event, TaskFinished) and event.state == "completed":
         return first_line(event.summary) or one_line(event.outcome.message)
     return outcome(event.outcome, event.state).removeprefix(event.state).lstrip(": ")

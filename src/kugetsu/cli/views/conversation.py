@@ -1,13 +1,15 @@
-"""The whole conversation of a task, as it was said."""
+"""The conversation of a task, as it was said."""
 
+import itertools
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final, TextIO, assert_never
 
 from kugetsu.cli.views import amounts
 from kugetsu.cli.views.printing import width_of, write_lines
 from kugetsu.cli.views.text import block, one_line
 from kugetsu.messages import AssistantMessage, Image, InputContent, Message, Text, Thinking, ToolCall, UserMessage
+from kugetsu.sessions import Checkpoint, Entry, Finished, Forked, Heard, Renewed, Replied, Rewound, Started
 
 if TYPE_CHECKING:
     from rich.text import Text as Line
@@ -20,25 +22,63 @@ _BASE64: Final = 4 / 3
 _ORIGINS: Final = {"prompt": "user", "steering": "user, while the agent worked", "follow_up": "user, follow-up"}
 
 
-def conversation(messages: Iterable[Message], width: int | None) -> Iterator[list["Line"]]:
-    """The lines of each message: a rule that says who speaks, then every word."""
-    turn = 0
-    for message in messages:
-        if isinstance(message, AssistantMessage):
-            turn += 1
-        title, style = _title(message, turn)
-        yield [_rule(title, style, width or _WIDTH), *_body(message), _line("")]
-
-
-def print_conversation(messages: Iterable[Message], stream: TextIO, *, width: int | None = None) -> None:
+def print_conversation(
+    messages: Iterable[Message], stream: TextIO, *, turns: Iterable[int] = (), width: int | None = None
+) -> None:
     """Write a conversation, message by message.
+
+    Args:
+        messages: in order.
+        stream: where to.
+        turns: the numbers of the replies in it; those that are left out are counted on from 1.
+        width: cells of a line; None for what the stream has.
 
     Raises:
         OSError: the stream refused it.
         RecordError: what comes from `messages` itself; what was read before is written.
     """
-    for lines in conversation(messages, width or width_of(stream)):
-        write_lines(stream, lines)
+    numbers = itertools.chain(turns, itertools.count(1))
+    for message in messages:
+        number = next(numbers) if isinstance(message, AssistantMessage) else 0
+        write_lines(stream, said(message, number, width or width_of(stream)))
+
+
+def print_log(entries: Iterable[Entry], stream: TextIO, *, width: int | None = None) -> None:
+    """Write everything that was ever said, also what counts no longer; a rule says since when.
+
+    Raises:
+        OSError: the stream refused it.
+    """
+    width = width or width_of(stream)
+    for entry in entries:
+        write_lines(stream, _entry(entry, width))
+
+
+def said(message: Message, turn: int, width: int | None) -> list["Line"]:
+    """The lines of a message: a rule that says who speaks, then every word."""
+    title, style = _title(message, turn)
+    return [_rule(title, style, width or _WIDTH), *_body(message), _line("")]
+
+
+def _entry(entry: Entry, width: int | None) -> list["Line"]:
+    match entry:
+        case Heard():
+            return said(entry.message, 0, width)
+        case Replied():
+            return said(entry.message, entry.turn, width)
+        case Finished():
+            return said(entry.result, entry.turn, width)
+        case Rewound():
+            what = f"went back to turn {entry.turn}: what came after it counts no longer"
+        case Renewed():
+            what = "tried again: the limits count from here"
+        case Forked():
+            what = f"from here on a fork of {one_line(entry.origin)}"
+        case Started() | Checkpoint():
+            return []
+        case _:
+            assert_never(entry)
+    return [_rule(what, "bold magenta", width or _WIDTH), _line("")]
 
 
 def _title(message: Message, turn: int) -> tuple[str, str]:

@@ -2,11 +2,12 @@
 
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final, TextIO
 
 from kugetsu.cli.views import amounts
 from kugetsu.cli.views.printing import width_of, write_lines
+from kugetsu.cli.views.standing import FieldLine
 from kugetsu.cli.views.styles import STATE_STYLES, check_word
 from kugetsu.cli.views.text import block, one_line
 from kugetsu.messages import Usage
@@ -29,13 +30,13 @@ _SHA: Final = 10
 _MOST_COMMITS: Final = 20
 
 
-def details(report: TaskReport, width: int | None) -> list["Text"]:
-    """The lines of a report; text that is too long for the width goes on below."""
+def details(report: TaskReport, width: int | None, more: Iterable[FieldLine] = ()) -> list["Text"]:
+    """The lines of a report and what else is known; text that is too long for the width goes on below."""
     from rich.text import Text  # noqa: PLC0415 - needed only when something is printed
 
     title = Text.assemble((one_line(report.id), "bold"), "  ", (report.state, STATE_STYLES[report.state]))
     lines = [title, Text()]
-    for label, value, style in _fields(report):
+    for label, value, style in (*_fields(report), *more):
         lines += _labelled(label, value, style, width)
     ways = ways_to_get(report)
     if ways:
@@ -43,13 +44,21 @@ def details(report: TaskReport, width: int | None) -> list["Text"]:
     return lines
 
 
-def print_details(report: TaskReport, stream: TextIO, *, width: int | None = None) -> None:
+def print_details(
+    report: TaskReport, stream: TextIO, *, more: Iterable[FieldLine] = (), width: int | None = None
+) -> None:
     """Write everything that is known of a task.
+
+    Args:
+        report: what was computed about it.
+        stream: where to.
+        more: what else is known.
+        width: cells of a line; None for what the stream has.
 
     Raises:
         OSError: the stream refused it.
     """
-    write_lines(stream, details(report, width or width_of(stream)))
+    write_lines(stream, details(report, width or width_of(stream), more))
 
 
 def ways_to_get(report: TaskReport) -> list[str]:
@@ -64,8 +73,8 @@ def ways_to_get(report: TaskReport) -> list[str]:
     return ways
 
 
-def _fields(report: TaskReport) -> Iterator[tuple[str, str, str]]:
-    """Label, value and style of what there is to say."""
+def _fields(report: TaskReport) -> Iterator[FieldLine]:
+    """What there is to say."""
     yield "prompt", report.prompt, ""
     yield "model", report.model, ""
     if report.outcome:

@@ -14,9 +14,12 @@ from kugetsu.events import (
     MessageDelivered,
     ModelRetried,
     Noted,
+    QuestionAsked,
     ReplyDelta,
     ReplyFinished,
     TaskFinished,
+    TaskHalted,
+    TaskResumed,
     TaskStarted,
     ToolFinished,
     ToolProgress,
@@ -47,6 +50,8 @@ def phrase(event: Event) -> str:  # noqa: C901, PLR0912 - one case for each kind
     match event:
         case TaskStarted():
             return f"started with {one_line(event.model)}: {one_line(event.prompt)}"
+        case TaskResumed():
+            return f"goes on after turn {event.turn} (run {event.run}): {one_line(event.reason) or 'as it stood'}"
         case WorkspaceReady():
             return f"branch {one_line(event.branch)} from {one_line(event.base)[:_COMMIT_LENGTH]}"
         case MessageDelivered():
@@ -59,6 +64,8 @@ def phrase(event: Event) -> str:  # noqa: C901, PLR0912 - one case for each kind
             return f"turn {event.turn} {call(event.name, event.arguments, ': ')}"
         case ToolFinished():
             return f"turn {event.turn} {_tool_end(event)}"
+        case QuestionAsked():
+            return f"asks: {one_line(event.question)}"
         case CheckStarted():
             return f"check: {one_line(event.command)}"
         case CheckFinished():
@@ -67,6 +74,9 @@ def phrase(event: Event) -> str:  # noqa: C901, PLR0912 - one case for each kind
             return f"note: {one_line(event.message)}"
         case EventsDropped():
             return f"{amounts.counted(event.count, 'event')} came too fast to be shown"
+        case TaskHalted():
+            again = f", again at {amounts.date_and_time(event.available_at)}" if event.available_at else ""
+            return outcome(event.outcome, event.state) + again
         case TaskFinished():
             return outcome(event.outcome, event.state)
         case TurnStarted() | TurnFinished() | ReplyDelta() | ToolProgress():

@@ -1,13 +1,16 @@
 """Progress in plain lines: for files, pipes and simple terminals."""
 
-from typing import TextIO
+from typing import Final, TextIO
 
-from kugetsu.cli.views.amounts import time_of_day
+from kugetsu.cli.views.amounts import date_and_time, time_of_day
 from kugetsu.cli.views.background import is_transient
 from kugetsu.cli.views.board import ShortIds
 from kugetsu.cli.views.outlet import Outlet
 from kugetsu.cli.views.phrases import phrase
-from kugetsu.events import Event
+from kugetsu.cli.views.text import one_line
+from kugetsu.events import Event, Noted, QuestionAsked, TaskFinished, TaskHalted, TaskResumed, TaskStarted
+
+_CHANGES: Final = (TaskStarted, TaskResumed, QuestionAsked, TaskHalted, TaskFinished, Noted)
 
 
 class PlainScreen:
@@ -35,10 +38,24 @@ class PlainScreen:
             return
         for event in events:
             if said := phrase(event):
-                self._outlet.write(f"{time_of_day(event.at)} {self._short.shorten(event.task)} {said}\n")
+                self._outlet.write(f"{self._head(event)} {said}\n")
         self._outlet.check()
 
     def close(self) -> None:
         """Give the stream back."""
         if self._outlet:
             self._outlet.close()
+
+    def _head(self, event: Event) -> str:
+        return f"{time_of_day(event.at)} {self._short.shorten(event.task)}"
+
+
+class ChangesScreen(PlainScreen):
+    """Writes one line for each time a task changes its state, for a server's log: date, time, whole id and what happened."""
+
+    def wants(self, event: Event) -> bool:
+        """Only those that say how a task stands."""
+        return isinstance(event, _CHANGES)
+
+    def _head(self, event: Event) -> str:
+        return f"{date_and_time(event.at)} {one_line(event.task)}"

@@ -1,0 +1,238 @@
+"""What a user does with tasks: take them up again, put them back, branch off from them, and tell them things."""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import msgspec
+
+from kugetsu.app.house import House
+from kugetsu.engine import Presences, reap
+from kugetsu.errors import StateConflictError, UsageError
+from kugetsu.messages import user
+from kugetsu.processes import end_marked
+from kugetsu.protocols import Claim, Submitted, WorkerState
+from kugetsu.sessions import Checkpoint, Entry, Forked, Heard, LogLine, Replied, Rewound, Session
+from kugetsu.shadows import TASK_MARKER, Shadow
+from kugetsu.tasks import Control, Ending, Outcome, Resume, Task, TaskRecord, TaskReport, new_task_id
+
+
+async def find(house: House, prefix: str) -> TaskRecord:
+    """Look up a task by the beginning of its id; tasks of workers that are known to be dead are freed before.
+
+    Raises:
+        TaskNotFoundError: there is none, or several.
+        RecordError: the store cannot be used.
+    """
+    await reap(house.store, house.presences)
+    return await house.store.find(prefix)
+
+
+SERVING: Final = "kugetsu serve"
+"""Name of workers that take tasks from the queue; others do only the one they were started for."""
+
+
+async def is_served(house: House) -> bool:
+    """Whether a worker lives that takes tasks from the queue.
+
+    Raises:
+        RecordError: the store cannot be read.
+    """
+    return some_serve(await house.store.workers(), house.presences, house.clock.now())
+
+
+def some_serve(workers: Iterable[WorkerState], presences: Presences, now: float) -> bool:
+    """Whether one of these workers lives and takes tasks from the queue; `now` is in seconds since the epoch."""
+    return any(
+        state.info.name == SERVING and state.expires_at > now and not presences.is_gone(state.info) for state in workers
+    )
+
+
+async def control(house: House, prefix: str, wish: Control) -> TaskRecord:
+    """Do what a user asks for, and tell the workers.
+
+    Raises:
+        TaskNotFoundError: there is none, or several.
+        StateConflictError: it makes no sense in the task's state.
+        RecordError: the store cannot be used.
+    """
+    record = await find(house, prefix)
+    record = await house.store.control(record.id, wish)
+    house.presences.call_all()
+    return record
+
+
+async def submit(house: House, task: Task, *, key: str = "", session: Sequence[Entry] = ()) -> Submitted:
+    """Put a task into the queue, and tell the workers.
+
+    Raises:
+        ConfigError: its model cannot be used: none is named, unknown provider.
+        RepositoryError: its repository or base cannot be used.
+        QueueFullError: there is no room; says how long to wait.
+        StateConflictError: see `protocols.Desk.submit`.
+        RecordError: the store cannot be used.
+    """
+    if not task.prompt.strip():
+        raise UsageError("the task has no prompt", fix="say what is to be done")
+    house.shadow(task)  # refuses what could never run
+    await house.workspaces.verify(task)
+    submitted = await house.store.submit(task, key=key, most_pending=house.settings.queue.most_pending, session=session)
+    house.presences.call_all()
+    return submitted
+
+
+async def resume(house: House, prefix: str) -> Shadow:
+    """Take a task up again in this process: one that was interrupted, paused, or has got its answer.
+
+    Raises:
+        TaskNotFoundError: there is none, or several.
+        StateConflictError: it is over, waits for an answer, or somebody else works on it.
+        ConfigError: its model cannot be used.
+        RecordError: the store cannot be used.
+    """
+    record = await find(house, prefix)
+    if record.state == "running":
+        raise StateConflictError(
+            f"task {record.id} is being worked on by {await _worker_of(house, record)}",
+            fix="`kugetsu logs` shows what it does",
+        )
+    if record.wanted != "cancel":
+        record = await house.store.control(record.id, Resume())
+    if record.state == "waiting":
+        raise StateConflictError(
+            f"task {record.id} waits for an answer: {record.question}", fix=f"kugetsu answer {record.id} TEXT"
+        )
+    if record.wanted != "cancel":
+        house.shadow(record.task)  # refuses what could never run, before anything is claimed
+    return house.shadow_of(await _claim(house, record))
+
+
+async def finish_cancel(house: House, record: TaskRecord) -> TaskReport | None:
+    """Bring home the work of a task that is to be cancelled and that nobody works on; None when somebody else does."""
+    try:
+        shadow = house.shadow_of(await _claim(house, record))
+    except StateConflictError:
+        return None
+    return await house.worker.run(shadow)
+
+
+async def rewind(house: House, prefix: str, turn: int) -> TaskRecord:
+    """Put a task back to the end of a turn, session and worktree; it is paused then.
+
+    Args:
+        house: where the task is.
+        prefix: the beginning of its id.
+        turn: the last one that counts; 0 for none.
+
+    Raises:
+        TaskNotFoundError: there is none, or several.
+        StateConflictError: there is no such turn, or somebody works on the task.
+        WorkspaceError, RepositoryError: the worktree cannot be put back; the session is, and `resume` tries again.
+        RecordError: the store cannot be used.
+    """
+    record = await find(house, prefix)
+    snapshot = snapshot_after(record, await house.store.session(record.id), turn)
+    worker = await house.worker.ready()
+    claim = await house.store.claim_task(worker.id, record.id, "rewind")
+    outcome = Outcome("paused", f"rewound to turn {turn}")
+    ending = Ending(state="paused", outcome=outcome, report=record.report, attempts=record.attempts)
+    try:
+        await end_marked(TASK_MARKER, record.id)
+        await house.store.append(claim.lease, [Rewound(turn, snapshot)])
+        if record.place:
+            workspace = await house.workspaces.reopen(record.task, record.place, snapshot)
+            await workspace.restore(snapshot)
+    finally:
+        rewound = await house.store.settle(claim.lease, ending)
+    return rewound
+
+
+async def fork(house: House, prefix: str, turn: int, prompt: str, *, queued: bool = False) -> tuple[Task, list[Entry]]:
+    """Make a task that goes on from the end of a turn of another one, with other instructions.
+
+    Args:
+        house: where the task is.
+        prefix: the beginning of its id.
+        turn: the last one that the new task begins with; 0 for none.
+        prompt: the other instructions.
+        queued: as for `House.task`.
+
+    Returns:
+        The task, and what its session begins with.
+
+    Raises:
+        TaskNotFoundError: there is none, or several.
+        StateConflictError: there is no such turn.
+        UsageError: there are no instructions.
+        RecordError: the store cannot be used.
+    """
+    if not prompt.strip():
+        raise UsageError("the fork has no instructions", fix="say what is to be done from there on")
+    record = await find(house, prefix)
+    lines = await house.store.session(record.id)
+    snapshot_after(record, lines, turn)
+    queue = house.settings.queue
+    entries = [*_until(lines, turn), Forked(record.id), Heard(user(prompt, "follow_up"))]
+    task = msgspec.structs.replace(
+        record.task,
+        id=new_task_id(),
+        prompt=prompt,
+        created_at=house.clock.now(),
+        forked_from=f"{record.id}:{turn}",
+        after=(),
+        start_at=0.0,
+        deadline_at=0.0,
+        attempts=queue.attempts if queued else 1,
+        patience_seconds=queue.patience_seconds if queued else 0.0,
+    )
+    return task, entries
+
+
+async def begin(house: House, task: Task, session: Sequence[Entry] = ()) -> Shadow:
+    """Submit a task to this house's own worker, past the queue, and make its shadow.
+
+    Raises:
+        ConfigError, RepositoryError, StateConflictError, RecordError: as for `submit`.
+    """
+    house.shadow(task)  # refuses what could never run
+    await house.workspaces.verify(task)
+    worker = await house.worker.ready()
+    submitted = await house.store.submit(task, worker=worker.id, session=session)
+    if submitted.claim is None:
+        raise StateConflictError(f"the task {task.id} was submitted before")
+    return house.shadow_of(submitted.claim)
+
+
+def snapshot_after(record: TaskRecord, lines: Sequence[LogLine], turn: int) -> str:
+    """The snapshot of the worktree after a turn that counts.
+
+    Raises:
+        StateConflictError: there is no such turn; the message says which there are.
+    """
+    turns = Session(line.entry for line in lines).turns()
+    if turn not in turns:
+        known = f"its turns are {turns[0]} to {turns[-1]}" if turns else "it has no turns yet"
+        raise StateConflictError(f"task {record.id} has no turn {turn} to go back to", fix=known)
+    closed = (line.entry for line in reversed(lines) if isinstance(line.entry, Checkpoint))
+    return next((entry.snapshot for entry in closed if entry.turn == turn), "")
+
+
+def _until(lines: Sequence[LogLine], turn: int) -> list[Entry]:
+    """The entries up to the end of a turn."""
+    entries = [line.entry for line in lines]
+    if turn == 0:
+        first = next(place for place, entry in enumerate(entries) if isinstance(entry, Replied))
+        return entries[:first]
+    return entries[
+        : 1 + max(i for i, entry in enumerate(entries) if isinstance(entry, Checkpoint) and entry.turn == turn)
+    ]
+
+
+async def _claim(house: House, record: TaskRecord) -> Claim:
+    worker = await house.worker.ready()
+    return await house.store.claim_task(worker.id, record.id)
+
+
+async def _worker_of(house: House, record: TaskRecord) -> str:
+    workers = {state.info.id: state.info for state in await house.store.workers()}
+    info = workers.get(record.worker)
+    return f"{info.name} (process {info.pid})" if info else "another worker"

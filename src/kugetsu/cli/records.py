@@ -1,0 +1,84 @@
+"""What is kept of tasks, opened to be read: nothing is made, and no worker is needed."""
+
+import os
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import msgspec
+
+from kugetsu.app.desk import some_serve
+from kugetsu.config import state_home
+from kugetsu.engine import Presences, reap
+from kugetsu.errors import RecordError
+from kugetsu.protocols import Store, WorkerInfo
+from kugetsu.sessions import Session
+from kugetsu.storage import SqlStore
+from kugetsu.tasks import TaskRecord
+
+
+@asynccontextmanager
+async def open_records() -> AsyncIterator[Store]:
+    """The records of this user. Tasks of workers that are dead are freed first, where that can be written down.
+
+    Raises:
+        RecordError: they cannot be read.
+    """
+    store = await SqlStore.open(state_home(os.environ), create=False)
+    try:
+        await free_tasks_of_the_dead(store)
+        yield store
+    finally:
+        await store.close()
+
+
+async def free_tasks_of_the_dead(store: Store) -> None:
+    """Take the tasks of workers that are gone, where that can be written down: they are running no longer."""
+    with suppress(RecordError):
+        if await _dead(store):
+            await reap(store, _presences())
+
+
+async def find_current(store: Store, prefix: str) -> TaskRecord:
+    """A task as it is at this moment: its report is that of its last run, so while it goes on its session says more.
+
+    Raises:
+        TaskNotFoundError: there is none, or several.
+        RecordError: it cannot be read.
+    """
+    record = await store.find(prefix)
+    if record.final:
+        return record
+    report = record.report
+    if record.place:
+        report = msgspec.structs.replace(report, base=record.place.base, branch=record.place.branch)
+    with suppress(ValueError, RecordError):  # a damaged session is for `logs --full` and the doctor
+        tally = Session(line.entry for line in await store.session(record.id)).tally
+        report = msgspec.structs.replace(
+            report,
+            summary=tally.last_text.strip(),
+            turns=tally.turns,
+            tool_calls=tally.tool_calls,
+            usage=tally.usage.rounded,
+        )
+    return msgspec.structs.replace(record, report=report)
+
+
+async def workers_by_id(store: Store) -> dict[str, WorkerInfo]:
+    """Who works, by id."""
+    return {state.info.id: state.info for state in await store.workers()}
+
+
+async def is_served(store: Store) -> bool:
+    """Whether a worker lives that takes tasks from the queue."""
+    return some_serve(await store.workers(), _presences(), time.time())
+
+
+async def _dead(store: Store) -> bool:
+    """Whether there is anything to free: reading costs other processes nothing, writing does."""
+    presences, now = _presences(), time.time()
+    return any(state.expires_at <= now or presences.is_gone(state.info) for state in await store.workers())
+
+
+def _presences() -> Presences:
+    return Presences(state_home(os.environ))

@@ -1,0 +1,83 @@
+"""What the signals that end programs do: one is heeded gracefully, the second ends everything at once."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Final, NoReturn
+
+from kugetsu.app.house import House
+from kugetsu.cli.exits import Exit
+from kugetsu.processes import kill_marked
+from kugetsu.shadows import TASK_MARKER, Shadow
+
+SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+STOPPED: Final = "the program was told to stop"
+
+
+@contextmanager
+def heeding_signals(first: Callable[[signal.Signals], None], again: Callable[[signal.Signals], None]) -> Iterator[None]:
+    """While the block runs, call `first` for the first signal that is to end the program, and `again` for each later one."""
+    loop = asyncio.get_running_loop()
+    received: list[signal.Signals] = []
+
+    def on_signal(number: signal.Signals) -> None:
+        received.append(number)
+        (first if len(received) == 1 else again)(number)
+
+    for number in SIGNALS:
+        loop.add_signal_handler(number, on_signal, number)
+    try:
+        yield
+    finally:
+        for number in SIGNALS:
+            loop.remove_signal_handler(number)
+
+
+class Stop:
+    """Lets agents end their turn, and interrupts those that take longer than the grace time.
+
+    Args:
+        house: whose worker is stopped.
+        shadows: those that may not have begun yet.
+    """
+
+    def __init__(self, house: House, shadows: Iterable[Shadow] = ()) -> None:
+        self._house = house
+        self._shadows = list(shadows)
+        self._later: asyncio.TimerHandle | None = None
+
+    def begin(self) -> None:
+        """Stop; may be called twice."""
+        self._house.worker.stop()
+        for shadow in self._shadows:
+            shadow.wind_down(STOPPED)
+        if self._later is None:
+            grace = self._house.settings.queue.grace_seconds
+            self._later = asyncio.get_running_loop().call_later(grace, self._interrupt)
+
+    def end(self) -> None:
+        """Nothing runs any more."""
+        if self._later is not None:
+            self._later.cancel()
+
+    def _interrupt(self) -> None:
+        self._house.worker.interrupt()
+        for shadow in self._shadows:
+            shadow.interrupt(STOPPED)
+
+
+def end_at_once(tasks: Iterable[str], code: Exit) -> NoReturn:
+    """Leave without cleaning up, but leave no process behind; the tasks are as after a crash.
+
+    Args:
+        tasks: ids of those whose commands are killed.
+        code: the exit code.
+    """
+    for task in tasks:
+        kill_marked(TASK_MARKER, task)
+    sys.stderr.write("kugetsu: stopped at once; `kugetsu list` says how the tasks stand, `kugetsu resume ID` goes on\n")
+    os._exit(code)

@@ -1,0 +1,7 @@
+"""The engine: who claims tasks, keeps their leases, and brings to them what users want."""
+
+from kugetsu.engine.leases import reap
+from kugetsu.engine.presence import Presences, this_host
+from kugetsu.engine.worker import Worker
+
+__all__ = ["Presences", "Worker", "reap", "this_host"]

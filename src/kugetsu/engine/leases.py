@@ -1,0 +1,104 @@
+"""The lease of one worker: kept by a heartbeat, whatever its agents do; and the leases of the dead, which are ended."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from kugetsu.engine.presence import Presences
+from kugetsu.errors import LeaseLostError, RecordError
+from kugetsu.protocols import Clock, Queue, WorkerInfo
+from kugetsu.tasks import TaskRecord
+
+_BEATS: Final = 4
+"""How often a lease is renewed in its time."""
+
+
+class Lessee:
+    """Keeps one worker's lease, and takes the tasks of workers that are gone.
+
+    Args:
+        queue: where leases are.
+        presences: who lives on this machine.
+        worker: whose lease it is.
+        clock: measures.
+        seconds: how long the lease holds without a heartbeat.
+        on_lost: told when the lease is lost: all tasks of the worker must stop at once.
+    """
+
+    def __init__(
+        self,
+        queue: Queue,
+        presences: Presences,
+        worker: WorkerInfo,
+        *,
+        clock: Clock,
+        seconds: float,
+        on_lost: Callable[[LeaseLostError], None],
+    ) -> None:
+        self._queue = queue
+        self._presences = presences
+        self._worker = worker
+        self._clock = clock
+        self._seconds = seconds
+        self._on_lost = on_lost
+        self._held_until = 0.0
+
+    async def take(self) -> None:
+        """Get the lease.
+
+        Raises:
+            RecordError: it could not be written.
+        """
+        self._held_until = self._clock.monotonic() + self._seconds
+        await self._queue.register(self._worker, self._seconds)
+
+    async def keep(self) -> None:
+        """Renew the lease and end those of the dead, until this is cancelled. A lost lease is taken anew."""
+        while True:
+            await self._clock.sleep(self._seconds / _BEATS)
+            await self._beat()
+            try:
+                await reap(self._queue, self._presences)
+            except RecordError:
+                continue  # the next beat tries again
+
+    async def _beat(self) -> None:
+        now = self._clock.monotonic()
+        lost = LeaseLostError(f"the lease was not renewed for {self._seconds:g} seconds")
+        if now < self._held_until:
+            try:
+                async with asyncio.timeout(self._seconds / _BEATS):
+                    await self._queue.renew(self._worker.id, self._seconds)
+            except (RecordError, TimeoutError):
+                return
+            except LeaseLostError as error:
+                lost = error
+            else:
+                self._held_until = now + self._seconds
+                return
+        self._on_lost(lost)
+        await self._take_anew()
+
+    async def _take_anew(self) -> None:
+        """After a loss: nothing that is still written under the old lease may count."""
+        try:
+            await self._queue.reap({self._worker.id})
+            await self.take()
+        except RecordError:
+            self._held_until = 0.0
+
+
+async def reap(queue: Queue, presences: Presences) -> list[TaskRecord]:
+    """Take the tasks of workers whose lease has expired, and at once of those that are known to be dead.
+
+    Returns:
+        The tasks as they are now.
+
+    Raises:
+        RecordError: it could not be read or written.
+    """
+    workers = [state.info for state in await queue.workers()]
+    dead = {worker.id for worker in workers if presences.is_gone(worker)}
+    records = await queue.reap(dead)
+    presences.sweep()
+    return records

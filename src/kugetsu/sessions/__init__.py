@@ -1,0 +1,36 @@
+"""Sessions: the append-only log of a task, and what it amounts to. Pure rules and data."""
+
+from kugetsu.sessions.entries import (
+    Checkpoint,
+    Entry,
+    Finished,
+    Forked,
+    Heard,
+    LogLine,
+    Renewed,
+    Replied,
+    Rewound,
+    Started,
+    decode_entry,
+    encode_entry,
+)
+from kugetsu.sessions.session import OpenTurn, Session
+from kugetsu.sessions.tally import Tally
+
+__all__ = [
+    "Checkpoint",
+    "Entry",
+    "Finished",
+    "Forked",
+    "Heard",
+    "LogLine",
+    "OpenTurn",
+    "Renewed",
+    "Replied",
+    "Rewound",
+    "Session",
+    "Started",
+    "Tally",
+    "decode_entry",
+    "encode_entry",
+]

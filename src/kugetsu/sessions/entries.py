@@ -1,0 +1,112 @@
+"""The entries of a session: one closed union. A session is only ever added to; what counts no longer is said by a new entry."""
+
+from typing import Final, TypeAlias
+
+import msgspec
+
+from kugetsu.messages import AssistantMessage, ToolResult, UserMessage, encode_json
+
+
+class Heard(msgspec.Struct, frozen=True, gc=False, tag="heard"):
+    """A message of the user entered the conversation."""
+
+    message: UserMessage
+
+
+class Replied(msgspec.Struct, frozen=True, gc=False, tag="replied"):
+    """The model replied, which opens a turn. Committed before any of its calls starts.
+
+    Attributes:
+        turn: counts the replies of the session from 1; never used twice, also after a rewind.
+    """
+
+    turn: int
+    message: AssistantMessage
+
+
+class Started(msgspec.Struct, frozen=True, gc=False, tag="started"):
+    """These calls of the open turn begin to run. Committed before they do.
+
+    Attributes:
+        calls: their ids.
+    """
+
+    turn: int
+    calls: tuple[str, ...]
+
+
+class Finished(msgspec.Struct, frozen=True, gc=False, tag="finished"):
+    """A call of the open turn has its result."""
+
+    turn: int
+    result: ToolResult
+
+
+class Checkpoint(msgspec.Struct, frozen=True, gc=False, tag="checkpoint"):
+    """Every call of the turn has its result, which closes it.
+
+    Attributes:
+        snapshot: commit that holds the worktree as it was; empty for as it was at the base.
+    """
+
+    turn: int
+    snapshot: str = ""
+
+
+class Rewound(msgspec.Struct, frozen=True, gc=False, tag="rewound"):
+    """What came after a turn no longer counts, in the conversation and in the worktree.
+
+    Attributes:
+        turn: the last one that counts; 0 for none.
+        snapshot: as in the checkpoint of that turn.
+    """
+
+    turn: int
+    snapshot: str = ""
+
+
+class Renewed(msgspec.Struct, frozen=True, gc=False, tag="renewed"):
+    """Somebody asked for another try: what was used up so far no longer counts against the limits."""
+
+
+class Forked(msgspec.Struct, frozen=True, gc=False, tag="forked"):
+    """The task goes its own way from here: what came before is, and was used up by, the task that it is a fork of.
+
+    Attributes:
+        origin: id of that task.
+    """
+
+    origin: str
+
+
+Entry: TypeAlias = Heard | Replied | Started | Finished | Checkpoint | Rewound | Renewed | Forked
+
+
+class LogLine(msgspec.Struct, frozen=True):
+    """An entry where it stands in the log.
+
+    Attributes:
+        seq: counts the entries of the session from 1, without a gap.
+        at: seconds since the epoch.
+    """
+
+    seq: int
+    at: float
+    entry: Entry
+
+
+_decoder: Final[msgspec.json.Decoder[Entry]] = msgspec.json.Decoder(Entry)
+
+
+def encode_entry(entry: Entry) -> bytes:
+    """Serialise an entry to JSON. Never raises."""
+    return encode_json(entry)
+
+
+def decode_entry(data: bytes) -> Entry:
+    """Read an entry back.
+
+    Raises:
+        msgspec.DecodeError: the data is no JSON, or no entry.
+    """
+    return _decoder.decode(data)

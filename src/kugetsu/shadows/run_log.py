@@ -1,0 +1,86 @@
+"""What one run writes down: its part of the session, of the events, and how it ended."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from kugetsu.events import TRANSIENT, Event
+from kugetsu.failpoints import reach
+from kugetsu.protocols import Claim, Effect, EffectState, Runs
+from kugetsu.sessions import Checkpoint, Entry, Replied
+from kugetsu.tasks import Ending, Place, TaskRecord
+
+MOST_WAITING: Final = 500
+"""Events that wait for the next write; more are written by themselves."""
+
+
+class RunLog:
+    """The store as one run sees it: every write carries the lease. Implements `protocols.Journal`.
+
+    Events wait for the next write, so that they cost no commit of their own.
+    """
+
+    def __init__(self, store: Runs, claim: Claim) -> None:
+        self._store = store
+        self._lease = claim.lease
+        self._crashed = claim.record.crashes > 0
+        self._opened: set[int] = set()
+        self._waiting: list[Event] = []
+
+    @property
+    def waiting(self) -> int:
+        """How many events wait to be written."""
+        return len(self._waiting)
+
+    def record(self, event: Event) -> None:
+        """Keep an event until the next write, unless it is transient. Never raises."""
+        if not isinstance(event, TRANSIENT):
+            self._waiting.append(event)
+
+    async def append(self, *entries: Entry, taken: Sequence[int] = ()) -> None:
+        """Write entries, and the events that wait. See `protocols.Journal`."""
+        events, self._waiting = self._waiting, []
+        try:
+            await self._store.append(
+                self._lease, entries, events=events, taken=taken, headway=self._crashed and self._made_headway(entries)
+            )
+        except BaseException:
+            self._waiting = [*events, *self._waiting]
+            raise
+
+    async def flush(self) -> None:
+        """Write the events that wait.
+
+        Raises:
+            LeaseLostError, RecordError: as for `append`.
+        """
+        if self._waiting:
+            await self.append()
+
+    async def place(self, place: Place) -> None:
+        """Write down where the work is."""
+        await self._store.place(self._lease, place)
+        reach("workspace.placed")
+
+    async def begin_effect(self, effect: Effect) -> EffectState:
+        """Write down that something is about to be done to the world outside."""
+        state = await self._store.begin_effect(self._lease, effect)
+        reach("effect.begun")
+        return state
+
+    async def end_effect(self, effect: Effect) -> None:
+        """Write down that it is done."""
+        reach("effect.acted")
+        await self._store.end_effect(self._lease, effect)
+        reach("effect.ended")
+
+    async def settle(self, ending: Ending) -> TaskRecord:
+        """End the run, with the events that wait."""
+        events, self._waiting = self._waiting, []
+        return await self._store.settle(self._lease, ending, events=events)
+
+    def _made_headway(self, entries: Sequence[Entry]) -> bool:
+        """Whether a turn that this run opened is closed: then the task does not kill every worker at the same place."""
+        self._opened |= {entry.turn for entry in entries if isinstance(entry, Replied)}
+        made = any(isinstance(entry, Checkpoint) and entry.turn in self._opened for entry in entries)
+        self._crashed = self._crashed and not made
+        return made

@@ -1,0 +1,167 @@
+"""Who gets which task, and for how long: leases, the queue, and the limits of what runs at the same time."""
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from typing import Any, Final
+
+from sqlalchemy import Connection, Select, func, insert, literal_column, or_, select, update
+
+from kugetsu.messages import well_formed
+from kugetsu.protocols import Claim, Concurrency, WorkerInfo
+from kugetsu.storage.appending import last_events
+from kugetsu.storage.changing import tell_dependents
+from kugetsu.storage.notes import waiting_notes
+from kugetsu.storage.rows import AnyRow, named, no_lease, readable, write
+from kugetsu.storage.schema import leased, owned, ready, runs, tasks, workers
+from kugetsu.tasks import Claiming, TaskRecord, claimed, expired
+
+_MOST_AT_ONCE: Final = 1_000
+
+_promote: Final = update(tasks).values(ready=True, wakes_at=None)
+_running: Final = select(tasks.c.repo, tasks.c.model, func.count()).where(owned).group_by(tasks.c.repo, tasks.c.model)
+_to_cancel: Final = tasks.c.wanted == literal_column("'cancel'")
+
+
+def register(connection: Connection, worker: WorkerInfo, until: float, now: float) -> None:
+    """Give a worker its lease."""
+    found = connection.execute(update(workers).where(workers.c.id == worker.id).values(expires_at=until))
+    if not found.rowcount:
+        row = {"id": worker.id, "host": worker.host, "pid": worker.pid, "name": well_formed(worker.name)}
+        connection.execute(insert(workers), {**row, "started_at": now, "expires_at": until})
+
+
+def renew(connection: Connection, worker: str, until: float) -> None:
+    """Extend a worker's lease."""
+    has_lease = (workers.c.id == worker, leased)
+    if not connection.execute(update(workers).where(*has_lease).values(expires_at=until)).rowcount:
+        raise no_lease(worker)
+
+
+def claim(connection: Connection, worker: str, most: int, limits: Concurrency, now: float) -> list[Claim]:
+    """Take the tasks that are next, after those that can never be started any more are failed."""
+    require_lease(connection, worker)
+    _expire(connection, now)
+    connection.execute(_promote.where(tasks.c.wakes_at <= now))
+    lanes = _Lanes(connection, limits)
+    damaged: list[int] = []
+    claims: list[Claim] = []
+    while len(claims) < most:
+        room = min(most - len(claims), _MOST_AT_ONCE)
+        rows = connection.execute(lanes.next(damaged).limit(room)).all()
+        admitted = [row for row in rows if lanes.admit(row)]
+        records = readable(admitted)
+        damaged += {row.number for row in admitted} - {record.number for record in records}
+        claims += _take(connection, worker, records, "queue", now)
+        if len(rows) < room:
+            break
+    return claims
+
+
+def claim_task(connection: Connection, worker: str, task: str, claiming: Claiming, now: float) -> Claim:
+    """Take one task, whatever its place in the queue."""
+    record = named(connection, task)
+    require_lease(connection, worker)
+    (claim,) = _take(connection, worker, [record], claiming, now)
+    return claim
+
+
+def require_lease(connection: Connection, worker: str) -> None:
+    """Look whether a worker has a lease.
+
+    Raises:
+        LeaseLostError: it has none.
+    """
+    if connection.scalar(select(workers.c.expires_at).where(workers.c.id == worker)) is None:
+        raise no_lease(worker)
+
+
+class _Lanes:
+    """How many tasks of each repository and with each model run, and what that leaves room for."""
+
+    def __init__(self, connection: Connection, limits: Concurrency) -> None:
+        self._limits = limits
+        self._repositories: Counter[str] = Counter()
+        self._models: Counter[str] = Counter()
+        self._limited = limits != Concurrency()
+        if self._limited:
+            for repo, model, count in connection.execute(_running):
+                self._repositories[repo] += count
+                self._models[model] += count
+
+    def next(self, besides: Collection[int]) -> Select[Any]:
+        """Select what may start now, in order."""
+        conditions = [ready]
+        if besides:
+            conditions.append(tasks.c.number.not_in(list(besides)))
+        repositories = [repo for repo in self._repositories if self._full_repository(repo)]
+        models = [model for model in self._models if self._full_model(model)]
+        if repositories:
+            conditions.append(or_(tasks.c.repo.not_in(repositories), _to_cancel))
+        if models:
+            conditions.append(or_(tasks.c.model.not_in(models), _to_cancel))
+        return select(tasks).where(*conditions).order_by(tasks.c.rank, tasks.c.number)
+
+    def admit(self, row: AnyRow) -> bool:
+        """Count a task in, unless those before it took the last place. One that is to be cancelled is always let in."""
+        if row.wanted != "cancel" and (self._full_repository(row.repo) or self._full_model(row.model)):
+            return False
+        self._repositories[row.repo] += 1
+        self._models[row.model] += 1
+        return True
+
+    def _full_repository(self, repo: str) -> bool:
+        limit = self._limits.repositories.get(repo, self._limits.repository)
+        return 0 < limit <= self._repositories[repo]
+
+    def _full_model(self, model: str) -> bool:
+        limit = self._limits.models.get(model, self._limits.model)
+        return 0 < limit <= self._models[model]
+
+
+def _expire(connection: Connection, now: float) -> None:
+    """Fail tasks whose deadline passed before they were ever started."""
+    rows = connection.execute(select(tasks).where(tasks.c.expires_at <= now)).all()
+    before = readable(rows)
+    after = [expired(record) for record in before]
+    write(connection, zip(before, after, strict=True), now)
+    for record in after:
+        tell_dependents(connection, record, now)
+
+
+def _take(
+    connection: Connection, worker: str, before: Sequence[TaskRecord], claiming: Claiming, now: float
+) -> list[Claim]:
+    if not before:
+        return []
+    numbers = [record.number for record in before]
+    previous = _previous_workers(connection, numbers)
+    after = [claimed(record, worker, claiming=claiming) for record in before]
+    write(connection, zip(before, after, strict=True), now)
+    if claiming != "rewind":
+        connection.execute(
+            insert(runs),
+            [
+                {"task": record.number, "generation": record.generation, "worker": worker, "started_at": now}
+                for record in after
+            ],
+        )
+    notes = waiting_notes(connection, numbers)
+    events = last_events(connection, numbers)
+    return [
+        Claim(
+            record=record,
+            notes=tuple(notes.get(record.number, ())),
+            last_event=events.get(record.number, 0),
+            previous_worker=previous.get(record.number),
+        )
+        for record in after
+    ]
+
+
+def _previous_workers(connection: Connection, numbers: Collection[int]) -> dict[int, WorkerInfo]:
+    rows = connection.execute(
+        select(tasks.c.number, workers.c.id, workers.c.host, workers.c.pid, workers.c.name)
+        .join(workers, workers.c.id == tasks.c.last_worker)
+        .where(tasks.c.number.in_(list(numbers)))
+    )
+    return {number: WorkerInfo(*info) for number, *info in rows}

@@ -1,0 +1,62 @@
+"""Connections to the SQLite file."""
+
+import sqlite3
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import URL, Engine, create_engine, event
+from sqlalchemy.pool import NullPool, Pool, QueuePool
+
+from kugetsu.storage.failures import BUSY_SECONDS
+
+_CACHED_STATEMENTS: Final = 1_024
+"""Prepared statements a connection keeps; a group of so many appends has a statement of its own size."""
+
+_CHECKPOINT_PAGES: Final = 4_000
+"""Pages of 4 KB in the write-ahead log after which they go to their places."""
+
+_LOG_BYTES: Final = 64 * 1024 * 1024
+"""What the write-ahead log is cut back to after it had to grow."""
+
+
+def writing(path: Path) -> Engine:
+    """Connections that hold the database for themselves from the beginning of each transaction, and make it durable."""
+    pragmas = (
+        "PRAGMA synchronous = FULL",
+        "PRAGMA foreign_keys = ON",
+        f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}",
+        f"PRAGMA journal_size_limit = {_LOG_BYTES}",
+        "PRAGMA cache_size = -8000",
+    )
+    return _engine(path, "BEGIN IMMEDIATE", pragmas, NullPool)
+
+
+def reading(path: Path, most: int) -> Engine:
+    """Connections that see the database as it was at the beginning of each transaction, and hold up nobody."""
+    return _engine(path, "BEGIN", ("PRAGMA query_only = ON",), QueuePool, pool_size=most, max_overflow=0)
+
+
+def _engine(path: Path, begin: str, pragmas: tuple[str, ...], pool: type[Pool], **options: Any) -> Engine:  # noqa: ANN401 - the pool's own
+    arguments = {
+        "timeout": BUSY_SECONDS,
+        "cached_statements": _CACHED_STATEMENTS,
+        "check_same_thread": False,
+        "isolation_level": None,  # transactions begin where this file says, not where the driver guesses
+    }
+    url = URL.create("sqlite", database=str(path))
+    engine = create_engine(url, poolclass=pool, connect_args=arguments, **options)
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's connection
+        try:
+            for pragma in pragmas:
+                connection.execute(pragma)
+        except sqlite3.Error:
+            connection.close()
+            raise
+
+    @event.listens_for(engine, "begin")
+    def begin_transaction(connection: Any) -> None:  # noqa: ANN401 - see above
+        connection.exec_driver_sql(begin)
+
+    return engine

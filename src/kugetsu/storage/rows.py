@@ -1,0 +1,197 @@
+"""Tasks as rows: read into records, and written back."""
+
+import contextlib
+from collections.abc import Collection, Iterable
+from typing import Any, Final, TypeAlias, TypeVar
+
+import msgspec
+from sqlalchemy import Connection, Row, bindparam, select, update
+
+from kugetsu.errors import LeaseLostError, RecordError, TaskNotFoundError
+from kugetsu.messages import encode_json, well_formed
+from kugetsu.protocols import Lease
+from kugetsu.storage.schema import owned, tasks
+from kugetsu.tasks import Outcome, Place, Task, TaskRecord, TaskReport
+
+T = TypeVar("T")
+
+AnyRow: TypeAlias = Row[*tuple[Any, ...]]
+"""A row of whatever columns."""
+
+LIST_FIX: Final = "`kugetsu list` shows all tasks"
+
+_task: Final = msgspec.json.Decoder(Task)
+_report: Final = msgspec.json.Decoder(TaskReport)
+_outcome: Final = msgspec.json.Decoder(Outcome)
+_place: Final = msgspec.json.Decoder(Place)
+
+_update: Final = update(tasks).where(tasks.c.number == bindparam("this_task"))
+
+
+def read_json(decoder: "msgspec.json.Decoder[T]", data: bytes, what: str) -> T:
+    """Decode what is kept.
+
+    Raises:
+        RecordError: it is damaged; the message says that `what` is.
+    """
+    try:
+        return decoder.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        raise RecordError(f"{what} is damaged: {error}", fix="`kugetsu doctor` looks for more") from error
+
+
+def read_outcome(data: bytes | None, what: str) -> Outcome | None:
+    """Decode how a run ended; None while it has not."""
+    return None if data is None else read_json(_outcome, data, what)
+
+
+def record_of(row: AnyRow) -> TaskRecord:
+    """The record in a row of `tasks`.
+
+    Raises:
+        RecordError: it is damaged.
+    """
+    what = f"the record of task {row.id}"
+    record = TaskRecord(
+        task=read_json(_task, row.task, what),
+        number=row.number,
+        report=read_json(_report, row.report, what),
+        state=row.state,
+        priority=row.priority,
+        queued_at=row.queued_at,
+        available_at=row.available_at,
+        blockers=row.blockers,
+        attempts=row.attempts,
+        crashes=row.crashes,
+        generation=row.generation,
+        runs=row.runs,
+        worker=row.worker,
+        wanted=row.wanted,
+        reason=row.reason,
+        question=row.question,
+        outcome=read_outcome(row.outcome, what),
+        place=None if row.place is None else read_json(_place, row.place, what),
+        key=row.key or "",
+    )
+    if record.id != row.id:
+        raise RecordError(f"{what} is damaged: it is that of task {record.id}", fix="`kugetsu doctor` looks for more")
+    return record
+
+
+def changing(record: TaskRecord, now: float) -> dict[str, Any]:
+    """The columns of a record that change, apart from its report and its place."""
+    free = record.state == "pending" and not record.blockers
+    starts = free and record.available_at <= now
+    may_expire = (
+        record.state == "pending" and not record.runs and record.outcome is None and record.task.deadline_at > 0
+    )
+    return {
+        "state": record.state,
+        "ready": starts,
+        "wakes_at": record.available_at if free and not starts else None,
+        "expires_at": record.task.deadline_at if may_expire else None,
+        "generation": record.generation,
+        "worker": record.worker,
+        "rank": record.rank,
+        "priority": record.priority,
+        "queued_at": record.queued_at,
+        "available_at": record.available_at,
+        "blockers": record.blockers,
+        "attempts": record.attempts,
+        "crashes": record.crashes,
+        "runs": record.runs,
+        "wanted": record.wanted,
+        "reason": well_formed(record.reason),
+        "question": well_formed(record.question),
+        "outcome": None if record.outcome is None else encode_json(record.outcome),
+    }
+
+
+def write(connection: Connection, changes: Iterable[tuple[TaskRecord, TaskRecord]], now: float) -> None:
+    """Write back what became of records.
+
+    Args:
+        connection: in a transaction in which they were read.
+        changes: each before and after.
+        now: seconds since the epoch.
+    """
+    pairs = [(before, after) for before, after in changes if after is not before]
+    if not pairs:
+        return
+    rows = [{"this_task": after.number, **changing(after, now)} for _, after in pairs]
+    for has_owner in (False, True):
+        same = [
+            {**row, "last_worker": row["worker"]} if has_owner else row
+            for row in rows
+            if bool(row["worker"]) is has_owner
+        ]
+        if same:
+            connection.execute(_update, same)
+    for before, after in pairs:
+        if after.report is not before.report:
+            connection.execute(_update, {"this_task": after.number, "report": encode_json(after.report)})
+        if after.place is not before.place:
+            place = None if after.place is None else encode_json(after.place)
+            connection.execute(_update, {"this_task": after.number, "place": place})
+
+
+def find_row(connection: Connection, task: str) -> AnyRow | None:
+    """The row of the task with this id."""
+    return connection.execute(select(tasks).where(tasks.c.id == well_formed(task))).first()
+
+
+def named(connection: Connection, task: str) -> TaskRecord:
+    """The task with this id.
+
+    Raises:
+        TaskNotFoundError: there is none.
+        RecordError: it is damaged.
+    """
+    row = find_row(connection, task)
+    if row is None:
+        raise no_task(task)
+    return record_of(row)
+
+
+def held(connection: Connection, lease: Lease) -> TaskRecord:
+    """The task that a run has.
+
+    Raises:
+        LeaseLostError: it has it no longer.
+        RecordError: it is damaged.
+    """
+    row = find_row(connection, lease.task)
+    if row is None or row.state != "running" or row.generation != lease.generation:
+        raise lost(lease)
+    return record_of(row)
+
+
+def readable(rows: Iterable[AnyRow]) -> list[TaskRecord]:
+    """The records in rows. Damaged ones are left out: they hold up nobody, and stay as they are for `check` to find."""
+    found = []
+    for row in rows:
+        with contextlib.suppress(RecordError):
+            found.append(record_of(row))
+    return found
+
+
+def in_worker(workers: Collection[str]) -> Any:  # noqa: ANN401 - a select of rows
+    """Select the running tasks of workers, oldest first."""
+    return select(tasks).where(tasks.c.worker.in_(list(workers)), owned).order_by(tasks.c.number)
+
+
+def no_task(task: str) -> TaskNotFoundError:
+    """The error for an id that nobody has."""
+    return TaskNotFoundError(f'there is no task "{ascii(task)[1:-1]}"', fix=LIST_FIX)
+
+
+def lost(lease: Lease) -> LeaseLostError:
+    """The error for a run that has its task no longer."""
+    return LeaseLostError(
+        f"run {lease.generation} of task {lease.task} has lost its lease: another may have taken over"
+    )
+
+
+def no_lease(worker: str) -> LeaseLostError:
+    """The error for a worker that was taken for dead, or never had a lease."""
+    return LeaseLostError(f"the worker {worker!r} has no lease")

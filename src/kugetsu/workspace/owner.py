@@ -1,0 +1,52 @@
+"""Whose a task's worktree is: the last process that made or opened it; an earlier one, revived, keeps its hands off."""
+
+import secrets
+from pathlib import Path
+from typing import Final
+
+from kugetsu.errors import LeaseLostError
+from kugetsu.workspace.wording import printable
+
+_NAME: Final = "kugetsu-owner"
+
+
+class Owner:
+    """The right to change one worktree.
+
+    The queue's lease decides who has a task. This is for what the queue cannot see: a worker that was stopped in the
+    middle of a method, lost its lease meanwhile, and goes on. It is asked before each step that changes anything.
+
+    Args:
+        repository: the task's private repository.
+    """
+
+    def __init__(self, repository: Path) -> None:
+        self._path = repository / _NAME
+        self._token = secrets.token_hex(8).encode()
+
+    def claim(self) -> None:
+        """Take the worktree over.
+
+        Raises:
+            OSError: the machine refused.
+        """
+        temporary = self._path.with_name(f".{_NAME}.{self._token.decode()}")
+        temporary.write_bytes(self._token)
+        temporary.replace(self._path)
+
+    def check(self) -> None:
+        """Do nothing while the worktree is ours, or its repository is gone.
+
+        Raises:
+            LeaseLostError: somebody else took it over.
+        """
+        if not self.holds:
+            raise LeaseLostError(f"another process works in {printable(self._path.parent)} now")
+
+    @property
+    def holds(self) -> bool:
+        """Whether nobody else took it over."""
+        try:
+            return self._path.read_bytes() == self._token
+        except (FileNotFoundError, NotADirectoryError):
+            return True

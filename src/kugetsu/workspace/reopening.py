@@ -1,0 +1,72 @@
+"""Finding the worktree of a task again, or making it once more from what there is of it."""
+
+import asyncio
+from collections.abc import Mapping
+
+from kugetsu.errors import WorkspaceError
+from kugetsu.tasks import Place
+from kugetsu.workspace.closing import CLOSED
+from kugetsu.workspace.delivery import branch_in
+from kugetsu.workspace.discarding import discard, end_git, sweep
+from kugetsu.workspace.facts import facts_of
+from kugetsu.workspace.git import Git, agent_environment
+from kugetsu.workspace.making import Making
+from kugetsu.workspace.owner import Owner
+from kugetsu.workspace.private import Private
+from kugetsu.workspace.repairing import is_cut, repair, repair_branches
+from kugetsu.workspace.snapshots import find_snapshot
+from kugetsu.workspace.source import Source
+from kugetsu.workspace.wording import printable
+from kugetsu.workspace.workspace import GitWorkspace
+
+
+async def reopen(
+    source: Source, private: Private, place: Place, snapshot: str, environ: Mapping[str, str]
+) -> GitWorkspace:
+    """Find a worktree again as its last run left it.
+
+    If it is gone it is made from the snapshot, or from what is checked out in its repository. If that is gone too, from
+    the branch in the source.
+
+    Args:
+        source: where the work comes from and goes to.
+        private: where its files are, or were.
+        place: as it was written down.
+        snapshot: what a worktree that is gone is made from.
+        environ: the user's environment.
+
+    Raises:
+        RepositoryError, WorkspaceError: nothing is left of it, or the machine refused.
+        OSError: the machine refused.
+    """
+    await end_git(private)
+    for directory in (private.worktree, private.repository):
+        await sweep(directory)
+    if not private.exists:
+        await _make_around(source, private, place, environ)
+    owner = Owner(private.repository)
+    owner.claim()
+    await asyncio.to_thread(repair, private, source.common)
+    git = Git(private.repository, agent_environment(environ), str(private.repository))
+    if snapshot and is_cut(private.repository / "refs" / "heads" / private.branch):
+        kept = await find_snapshot(git.at(private.repository, {"GIT_DIR": private.repository}), snapshot)
+        if kept:
+            await asyncio.to_thread(repair_branches, private, kept.standing)
+    (private.repository / CLOSED).unlink(missing_ok=True)
+    workspace = GitWorkspace(private, source, place.base, git, facts_of(place), owner)
+    await workspace.resume(snapshot)
+    return workspace
+
+
+async def _make_around(source: Source, private: Private, place: Place, environ: Mapping[str, str]) -> None:
+    """Make the repository anew, at the branch in the source, around the worktree if there is one."""
+    tip, _ = await branch_in(source, private.branch)
+    if not tip and not private.worktree_exists:
+        raise WorkspaceError(
+            f"nothing is left of the work: {printable(private.worktree)} and {printable(private.repository)} are gone,"
+            f" and {source.place} has no branch {private.branch}",
+            fix="submit the task again",
+        )
+    await discard(private.repository)
+    making = Making(source, private, environ)
+    await making.make_around(tip or place.base, delivered=bool(tip))

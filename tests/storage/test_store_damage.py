@@ -1,0 +1,194 @@
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from kugetsu.errors import RecordError, TaskNotFoundError
+from kugetsu.messages import user
+from kugetsu.protocols import Effect, WorkerInfo
+from kugetsu.sessions import Heard
+from kugetsu.storage import DATABASE_NAME, SqlStore, check
+from kugetsu.tasks import Cancel, Say
+from tasks.task_lab import a_task, an_ending
+
+WORKER = WorkerInfo("w", "host", 1)
+ODD = "a \udcff lone half, a \0 and a \U0001f980"
+
+
+def change(home: Path, statement: str) -> None:
+    with sqlite3.connect(home / DATABASE_NAME) as connection:
+        connection.execute(statement)
+    connection.close()
+
+
+async def read_all(home: Path) -> None:
+    store = await SqlStore.open(home)
+    try:
+        await store.reports()
+    finally:
+        await store.close()
+
+
+async def three(home: Path) -> None:
+    """A database with the tasks a, b and c; b is damaged."""
+    store = await SqlStore.open(home)
+    for name in "abc":
+        await store.submit(a_task(name))
+    await store.close()
+    change(home, "UPDATE tasks SET task = CAST('{\"id\": 7' AS BLOB) WHERE id = 'b'")
+
+
+async def test_a_damaged_record_holds_up_nobody(home: Path) -> None:
+    await three(home)
+    store = await SqlStore.open(home)
+    await store.register(WORKER, 60)
+    assert [claim.record.id for claim in await store.claim("w", 2)] == ["a", "c"]
+    assert await store.claim("w", 2) == []
+    assert [report.id for report in await store.reports()] == ["c", "a"]
+    with pytest.raises(RecordError, match=r"record of task b is damaged.*doctor"):
+        await store.find("b")
+    with pytest.raises(RecordError, match="record of task b is damaged"):
+        await store.control("b", Cancel())
+    assert (await store.counts())["pending"] == 1
+    await store.close()
+
+
+async def test_a_damaged_record_of_a_dead_worker_holds_up_none_of_its_others(home: Path) -> None:
+    store = await SqlStore.open(home)
+    await store.register(WORKER, 60)
+    for name in "abc":
+        await store.submit(a_task(name), worker="w")
+    change(home, "UPDATE tasks SET report = x'00' WHERE id = 'b'")
+    assert [record.id for record in await store.reap(["w"])] == ["a", "c"]
+    await store.close()
+
+
+async def test_a_damaged_entry_is_named(home: Path) -> None:
+    store = await SqlStore.open(home)
+    await store.submit(a_task("a"), session=[Heard(user("one")), Heard(user("two"))])
+    change(home, "UPDATE entries SET data = CAST('{}' AS BLOB) WHERE seq = 2")
+    with pytest.raises(RecordError, match="entry 2 of the session of task a is damaged"):
+        await store.session("a")
+    await store.close()
+
+
+async def test_the_check_finds_nothing_wrong_where_there_is_nothing(tmp_path: Path) -> None:
+    assert await check(tmp_path / "home") == []
+    assert not (tmp_path / "home").exists()
+
+
+async def test_the_check_finds_nothing_wrong_with_a_sound_database_in_use(store: SqlStore, home: Path) -> None:
+    await store.submit(a_task("a"), session=[Heard(user("one")), Heard(user("two"))])
+    assert await check(home) == []
+
+
+async def test_the_check_names_damaged_records_and_gaps(home: Path) -> None:
+    await three(home)
+    store = await SqlStore.open(home)
+    await store.submit(a_task("d"), session=[Heard(user("one")), Heard(user("two"))])
+    await store.close()
+    change(home, "DELETE FROM entries WHERE seq = 1")
+    damaged, gap = await check(home)
+    assert "record of task b is damaged" in damaged
+    assert "session of task d has a gap" in gap
+
+
+async def test_the_check_finds_damaged_pages(home: Path) -> None:
+    store = await SqlStore.open(home)
+    for number in range(200):
+        await store.submit(a_task(f"t{number}", prompt="x" * 1000))
+    await store.close()
+    path = home / DATABASE_NAME
+    with path.open("r+b") as file:
+        for page in range(20, 40):
+            file.seek(page * 4096)
+            file.write(b"\xff" * 4096)
+    problems = await check(home)
+    assert problems
+    assert all(str(path) in problem for problem in problems)
+    with pytest.raises(RecordError, match=r"damaged.*kugetsu doctor"):
+        await read_all(home)
+
+
+async def test_the_check_says_what_it_cannot_open(home: Path) -> None:
+    home.mkdir()
+    (home / DATABASE_NAME).write_text("no database at all\n" * 500)
+    (problem,) = await check(home)
+    assert "it is no database" in problem
+
+
+async def test_strange_text_is_kept(store: SqlStore) -> None:
+    await store.register(WORKER, 60)
+    task = a_task("a", prompt=ODD, repo=ODD, model=ODD)
+    await store.submit(task, key=ODD)
+    assert not (await store.submit(a_task("b", prompt=ODD, repo=ODD, model=ODD), key=ODD)).created
+    (claim,) = await store.claim("w", 1)
+    await store.control("a", Say(ODD, key=ODD))
+    await store.control("a", Cancel(ODD))
+    effect = Effect(1, ODD, ODD)
+    assert await store.begin_effect(claim.lease, effect) == "new"
+    assert await store.begin_effect(claim.lease, effect) == "begun"
+    await store.append(claim.lease, [Heard(user(ODD))])
+    (attention,) = await store.attention("w")
+    mended = ODD.replace("\udcff", "\ufffd")
+    assert (attention.reason, attention.notes[0].text) == (mended, mended)
+    await store.settle(claim.lease, an_ending("cancelled", message=ODD, report=claim.record.report))
+    record = await store.find("a")
+    assert (record.task.prompt, record.key) == (mended, mended)
+
+
+@pytest.mark.parametrize("prefix", ["", "%", "a%", "_", "\0", "\udcff", "ä", "a" * 65])
+async def test_a_strange_prefix_finds_nothing(store: SqlStore, prefix: str) -> None:
+    await store.submit(a_task("a"))
+    with pytest.raises(TaskNotFoundError):
+        await store.find(prefix)
+    with pytest.raises(TaskNotFoundError):
+        await store.control(prefix, Cancel())
+    with pytest.raises(TaskNotFoundError):
+        await store.session(prefix)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "state = 'lost'",
+        "state = 'running'",
+        "worker = 'w'",
+        "priority = 101",
+        "blockers = -1",
+        "blockers = 1",
+        "runs = generation + 1",
+        "wanted = 'rest'",
+        "wakes_at = 5",
+        "id = ''",
+        "state = 'completed'",  # while it is ready
+    ],
+)
+async def test_the_database_itself_refuses_what_cannot_be(store: SqlStore, home: Path, change: str) -> None:
+    await store.submit(a_task("a"))
+    with sqlite3.connect(home / DATABASE_NAME) as connection, pytest.raises(sqlite3.IntegrityError):
+        connection.execute(f"UPDATE tasks SET {change}")  # noqa: S608 - this file's own
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO entries (task, seq, at, data) VALUES (1, 1, 0, x'00')",
+        "INSERT INTO entries (task, seq, at, data) VALUES (1, 0, 0, x'00')",
+        """INSERT INTO tasks SELECT 2, id, state, ready, wakes_at, expires_at, generation, worker, last_worker, rank,
+        priority, queued_at, available_at, blockers, attempts, crashes, runs, wanted, repo, model, 'other', reason,
+        question, outcome, place, task, report FROM tasks""",
+        "INSERT INTO dependencies (task, after, met) VALUES (1, 1, 0)",
+        "INSERT INTO notes (task, kind, text, taken) VALUES (1, 'gossip', '', 0)",
+        "INSERT INTO runs (task, generation, worker, started_at, ended_at) VALUES (1, 1, 'w', 0, 5)",
+        "INSERT INTO effects (task, turn, call, state, payload) VALUES (1, 0, 'push', 'perhaps', '')",
+    ],
+)
+async def test_the_database_itself_refuses_second_and_senseless_rows(
+    store: SqlStore, home: Path, statement: str
+) -> None:
+    await store.submit(a_task("a"), session=[Heard(user("one"))])
+    with sqlite3.connect(home / DATABASE_NAME) as connection, pytest.raises(sqlite3.IntegrityError):
+        connection.execute(statement)
+    connection.close()
