@@ -19,9 +19,9 @@ from support.shadow_bench import ShadowBench
 LONG = "echo x >> runs; touch begun; sleep 99"
 
 
-async def until_begun(shadows: ShadowBench, shadow: Shadow, name: str = "begun") -> None:
+async def until_begun(shadows: ShadowBench, shadow: Shadow) -> None:
     async with asyncio.timeout(20):
-        while not (shadows.root(shadow) / name).exists():
+        while not (shadows.root(shadow) / "begun").exists():
             await asyncio.sleep(0.005)
 
 
@@ -148,9 +148,9 @@ async def test_a_task_to_be_cancelled_is_brought_home_without_asking_the_model(s
 
 
 async def test_a_check_that_was_interrupted_is_run_again_and_the_model_is_not_asked(shadows: ShadowBench) -> None:
-    shadow = shadows.shadow(says("done"), check="echo x >> checks; test $(wc -l < checks) = 2 || sleep 99")
+    shadow = shadows.shadow(says("done"), check="echo x >> checks; touch begun; test $(wc -l < checks) = 2 || sleep 99")
     running = asyncio.create_task(shadow.run())
-    await until_begun(shadows, shadow, "checks")
+    await until_begun(shadows, shadow)
     shadow.interrupt()
     assert (await running).state == "pending"
     report = await (await shadows.again(shadow)).run()
