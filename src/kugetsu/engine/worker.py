@@ -263,8 +263,10 @@ class Worker:
                     self._pass_on(attention)
             except RecordError:
                 continue  # the next tick tries again
-            for shadow in self._shadows:
-                await shadow.flush()
+            async with asyncio.TaskGroup() as group:
+                for shadow in self._shadows:
+                    if shadow.has_waiting_events:
+                        group.create_task(shadow.flush())
 
     def _pass_on(self, attention: Attention) -> None:
         living = self._live.get(attention.task)

@@ -1,5 +1,6 @@
 """Commands: started in groups of their own with a clean environment, and ended with their whole tree."""
 
+from kugetsu.processes.census import moment
 from kugetsu.processes.command import (
     Captured,
     Command,
@@ -24,6 +25,7 @@ __all__ = [
     "end_marked",
     "kill_marked",
     "memory_file",
+    "moment",
     "open_output",
     "start_command",
 ]

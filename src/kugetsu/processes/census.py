@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import math
 import os
 import signal
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
@@ -53,9 +55,18 @@ def read_census(prefix: bytes = b"KUGETSU_") -> Census:
     return Census(parents, {pid: _environment(pid, prefix) for pid in parents})
 
 
-async def take_census() -> Census:
-    """Look at every process, after this call began and without blocking. Those who ask at one time share one look."""
-    return await _TAKERS.setdefault(asyncio.get_running_loop(), _Taker()).take()
+def moment() -> float:
+    """Now, on the clock of `take_census`; seconds."""
+    return time.monotonic()
+
+
+async def take_census(since: float | None = None) -> Census:
+    """Look at every process, after this call began and without blocking. Those who ask at one time share one look.
+
+    Args:
+        since: a look that began after this moment is good enough; see `moment`.
+    """
+    return await _TAKERS.setdefault(asyncio.get_running_loop(), _Taker()).take(since)
 
 
 class _Taker:
@@ -63,17 +74,18 @@ class _Taker:
 
     def __init__(self) -> None:
         self._lock = asyncio.Lock()
-        self._begun = self._done = 0
+        self._began = -math.inf
         self._latest = Census({}, {})
 
-    async def take(self) -> Census:
-        wanted = self._begun + 1
-        async with self._lock:
-            if self._done < wanted:
-                self._begun += 1
-                self._latest = await asyncio.to_thread(read_census)
-                self._done = self._begun
-            return self._latest
+    async def take(self, since: float | None) -> Census:
+        wanted = moment() if since is None else since
+        if self._began < wanted:
+            async with self._lock:
+                if self._began < wanted:
+                    began = moment()
+                    self._latest = await asyncio.to_thread(read_census)
+                    self._began = began
+        return self._latest
 
 
 _TAKERS: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, _Taker]] = WeakKeyDictionary()

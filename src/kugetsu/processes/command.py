@@ -115,15 +115,22 @@ def kill_marked(name: str, value: str) -> None:
         time.sleep(_SHORTEST_WAIT)
 
 
-async def end_marked(name: str, value: str) -> None:
-    """Kill every process whose environment says `name=value`, and wait until they are gone. Never raises."""
-    await _kill(lambda census: census.marked(name, value))
+async def end_marked(name: str, value: str, *, since: float | None = None) -> None:
+    """Kill every process whose environment says `name=value`, and wait until they are gone. Never raises.
+
+    Args:
+        name: of the variable.
+        value: of the variable.
+        since: none of them was started after this moment, but by one of them (see `moment`); spares many a look when
+            many tasks are taken up at once. None when any may have been started just now.
+    """
+    await _kill(lambda census: census.marked(name, value), since)
 
 
-async def _kill(find: Callable[[Census], set[int]]) -> None:
+async def _kill(find: Callable[[Census], set[int]], since: float | None = None) -> None:
     """Kill what is found until nothing is; children born in between are found in the next round."""
     for round_ in range(_MOST_ROUNDS):
-        found = find(await take_census())
+        found = find(await take_census(None if round_ else since))
         if not found:
             return
         signal_all(found, signal.SIGKILL)

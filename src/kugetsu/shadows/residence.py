@@ -37,6 +37,7 @@ async def move_in(
     tasks: Desk,
     *,
     host: str,
+    since: float,
     scratch: Path,
     environment: Mapping[str, str],
     allow: tuple[str, ...],
@@ -50,6 +51,7 @@ async def move_in(
         workspaces: makes and finds worktrees.
         tasks: knows the task that this one is a fork of.
         host: the machine and boot that this is.
+        since: when the task was ours already; see `end_marked`.
         scratch: becomes the private directory.
         environment: what commands may inherit from.
         allow: names of variables that they inherit beside the built-in list.
@@ -61,7 +63,7 @@ async def move_in(
     """
     record, task = claim.record, claim.record.task
     if again := record.generation > 1:
-        await end_marked(TASK_MARKER, task.id)
+        await end_marked(TASK_MARKER, task.id, since=since)
     if record.place:
         workspace = await workspaces.reopen(task, record.place, session.snapshot)
     else:

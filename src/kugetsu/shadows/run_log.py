@@ -1,16 +1,13 @@
 """What one run writes down: its part of the session, of the events, and how it ended."""
 
+import math
 from collections.abc import Sequence
-from typing import Final
 
 from kugetsu.events import TRANSIENT, Event
 from kugetsu.failpoints import reach
 from kugetsu.protocols import Claim, Effect, EffectState, Runs
 from kugetsu.sessions import Checkpoint, Entry, Replied
 from kugetsu.tasks import Ending, Place, TaskRecord
-
-MOST_WAITING: Final = 500
-"""Events that wait for the next write; more are written by themselves."""
 
 
 class RunLog:
@@ -27,9 +24,9 @@ class RunLog:
         self._waiting: list[Event] = []
 
     @property
-    def waiting(self) -> int:
-        """How many events wait to be written."""
-        return len(self._waiting)
+    def oldest_waiting(self) -> float:
+        """When the oldest event happened that is not written; seconds since the epoch, endlessly far when all are."""
+        return self._waiting[0].at if self._waiting else math.inf
 
     def record(self, event: Event) -> None:
         """Keep an event until the next write, unless it is transient. Never raises."""

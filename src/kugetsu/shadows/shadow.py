@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Literal, TypeVar
+from typing import Final, Literal, TypeVar
 
 import msgspec
 
@@ -22,7 +22,7 @@ from kugetsu.events import (
     WorkspaceReady,
 )
 from kugetsu.failpoints import reach
-from kugetsu.processes import end_marked
+from kugetsu.processes import end_marked, moment
 from kugetsu.protocols import Claim, Seat
 from kugetsu.removal import remove_tree
 from kugetsu.sessions import Session
@@ -36,6 +36,9 @@ from kugetsu.shadows.verdict import HALTS, judge, retold, state_of
 from kugetsu.tasks import CheckResult, Ending, Fate, Note, Outcome, Task, TaskReport, redacted
 
 T = TypeVar("T")
+
+PATIENCE_SECONDS: Final = 1.0
+"""How long an event waits for a write that takes it along, before it is written by itself."""
 
 Cut = Literal["", "cancelled", "interrupted"]
 """Why a shadow ends early: not at all, because its task is over, or because its program stops and the task goes on later."""
@@ -64,7 +67,7 @@ class Shadow:
         self._reason = ""
         self._winding_down = ""
         self._used = False
-        self._started = 0.0
+        self._started = self._claimed_at = 0.0
         self._log: RunLog | None = None
         self._session = Session()
         self._residence: Residence | None = None
@@ -110,9 +113,14 @@ class Shadow:
         self._lost = self._lost or lost
         self._end("interrupted", str(lost))
 
+    @property
+    def has_waiting_events(self) -> bool:
+        """Whether events wait for longer than they should to be written."""
+        return self._log is not None and self._log.oldest_waiting < self._parts.clock.now() - PATIENCE_SECONDS
+
     async def flush(self) -> None:
         """Write the events that wait. Raises nothing: what cannot be written now is written later, or stops the run then."""
-        if self._log and self._log.waiting and not self.feed.closed:
+        if self._log and not self.feed.closed:
             with contextlib.suppress(KugetsuError):
                 await self._log.flush()
 
@@ -150,7 +158,7 @@ class Shadow:
         self._used = True
         self._started = self._parts.clock.monotonic()
         claim = self._claim or await self._submit()
-        self._claim = claim
+        self._claim, self._claimed_at = claim, moment()
         self._log = RunLog(self._parts.store, claim)
         self.feed.seq = claim.last_event
         self.feed.attach(self._log.record)
@@ -279,6 +287,7 @@ class Shadow:
             self._parts.workspaces,
             self._parts.store,
             host=(await self._parts.worker()).host,
+            since=self._claimed_at,
             scratch=self._parts.scratch,
             environment=self._parts.environment,
             allow=self._parts.allow,

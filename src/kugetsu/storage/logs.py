@@ -30,8 +30,11 @@ def session_of(connection: Connection, task: str) -> list[LogLine]:
         TaskNotFoundError: there is no such task.
         RecordError: it is damaged.
     """
-    query = select(entries).where(entries.c.task == number_of(connection, task)).order_by(entries.c.seq)
-    return [LogLine(row.seq, row.at, entry_of(row, task)) for row in connection.execute(query)]
+    query = select(entries).join(tasks, tasks.c.number == entries.c.task).where(tasks.c.id == task)
+    lines = [LogLine(row.seq, row.at, entry_of(row, task)) for row in connection.execute(query.order_by(entries.c.seq))]
+    if not lines:
+        number_of(connection, task)
+    return lines
 
 
 def events_of(connection: Connection, task: str, after: int, most: int) -> list[Event]:

@@ -50,9 +50,9 @@ def _gone(directory: Path) -> Path:
     return directory.with_name(f"{_GONE}{directory.name}")
 
 
-async def end_git(private: Private) -> None:
-    """End git commands that a killed process left running in a task's repository."""
-    await end_marked(MARKER, marker_of(private))
+async def end_git(private: Private, since: float | None = None) -> None:
+    """End git commands that a killed process left running in a task's repository; for `since` see `end_marked`."""
+    await end_marked(MARKER, marker_of(private), since=since)
 
 
 async def clear(source: Source, private: Private) -> None:

@@ -70,18 +70,25 @@ def write_ref(repository: Path, name: str, commit: str) -> None:
     raise FileExistsError(17, "a lock is never released", str(lock))
 
 
-def read_ref(repository: Path, name: str) -> str:
-    """The commit that `write_ref` or git wrote down; empty for none."""
+def read_refs(repository: Path, *names: str) -> list[str]:
+    """The commits that `write_ref` or git wrote down; empty where there is none."""
+    found = dict.fromkeys(names, "")
+    for name in names:
+        with contextlib.suppress(OSError):
+            found[name] = (repository / name).read_text("ascii", "replace").strip()
+    if not all(found.values()):
+        for line in _packed_refs(repository):
+            commit, _, name = line.decode("ascii", "replace").partition(" ")
+            if found.get(name) == "":
+                found[name] = commit
+    return list(found.values())
+
+
+def _packed_refs(repository: Path) -> list[bytes]:
     try:
-        return (repository / name).read_text("ascii", "replace").strip()
+        return (repository / "packed-refs").read_bytes().splitlines()
     except OSError:
-        pass
-    try:
-        lines = (repository / "packed-refs").read_bytes().splitlines()
-    except OSError:
-        return ""
-    ending = f" {name}".encode()
-    return next((line.removesuffix(ending).decode("ascii", "replace") for line in lines if line.endswith(ending)), "")
+        return []
 
 
 def flush(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """Whose a task's worktree is: the last process that made or opened it; an earlier one, revived, keeps its hands off."""
 
+import os
 import secrets
 from pathlib import Path
 from typing import Final
@@ -30,9 +31,12 @@ class Owner:
         Raises:
             OSError: the machine refused.
         """
-        temporary = self._path.with_name(f".{_NAME}.{self._token.decode()}")
-        temporary.write_bytes(self._token)
-        temporary.replace(self._path)
+        # All tokens have one length, so one write takes the place of another: no reader sees a part.
+        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.pwrite(descriptor, self._token, 0)
+        finally:
+            os.close(descriptor)
 
     def check(self) -> None:
         """Do nothing while the worktree is ours, or its repository is gone.

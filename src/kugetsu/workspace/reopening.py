@@ -21,7 +21,7 @@ from kugetsu.workspace.workspace import GitWorkspace
 
 
 async def reopen(
-    source: Source, private: Private, place: Place, snapshot: str, environ: Mapping[str, str]
+    source: Source, private: Private, place: Place, snapshot: str, environ: Mapping[str, str], since: float
 ) -> GitWorkspace:
     """Find a worktree again as its last run left it.
 
@@ -34,12 +34,13 @@ async def reopen(
         place: as it was written down.
         snapshot: what a worktree that is gone is made from.
         environ: the user's environment.
+        since: when the worktree was ours already; see `end_marked`.
 
     Raises:
         RepositoryError, WorkspaceError: nothing is left of it, or the machine refused.
         OSError: the machine refused.
     """
-    await end_git(private)
+    await end_git(private, since)
     for directory in (private.worktree, private.repository):
         await sweep(directory)
     if not private.exists:

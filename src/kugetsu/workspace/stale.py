@@ -9,7 +9,7 @@ from kugetsu.workspace.git import LOCAL_SECONDS, Git
 
 _LOCKED: Final = re.compile(rb"Unable to create '(.*\.lock)': File exists")
 _MOST_LOCKS: Final = 8
-_WITHOUT_LOCKS: Final = frozenset({"kugetsu-aside", "objects"})
+_WITHOUT_LOCKS: Final = frozenset({"info", "kugetsu-aside", "logs", "objects"})
 
 
 async def run_over_locks(
@@ -45,8 +45,9 @@ def remove_locks(repository: Path) -> None:
     Raises:
         OSError: the machine refused.
     """
-    for folder, folders, files in os.walk(repository):
-        if Path(folder) == repository:
+    top = str(repository)
+    for folder, folders, files in os.walk(top):
+        if folder == top:
             folders[:] = [name for name in folders if name not in _WITHOUT_LOCKS]
         for name in files:
             if name.endswith(".lock"):

@@ -5,6 +5,7 @@ import contextlib
 import os
 import shlex
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from pathlib import Path
 
 from kugetsu.concurrency import finish
@@ -16,7 +17,7 @@ from kugetsu.workspace.closing import CLOSED, clean, inner_repositories, other_w
 from kugetsu.workspace.commit import commit_result
 from kugetsu.workspace.delivery import DELIVERED, TIP, branch_in, deliver
 from kugetsu.workspace.discarding import discard
-from kugetsu.workspace.durable import read_ref, write_ref
+from kugetsu.workspace.durable import read_refs, write_ref
 from kugetsu.workspace.facts import Facts
 from kugetsu.workspace.failures import refused_by_machine
 from kugetsu.workspace.git import Git
@@ -71,8 +72,12 @@ class GitWorkspace:
     @property
     def directory(self) -> Path:
         """The directory of the worktree that the user named: its top, or the same subdirectory as in the repository."""
-        named = self.path / self._source.subdirectory
+        named = self.path / self._subdirectory
         return named if named.is_dir() else self.path
+
+    @cached_property
+    def _subdirectory(self) -> Path:
+        return self._source.subdirectory
 
     @property
     def branch(self) -> str:
@@ -259,7 +264,7 @@ class GitWorkspace:
 
     async def _settle_delivery(self) -> None:
         """Find out where an earlier process left the branch in the source."""
-        tried, delivered = (read_ref(self._private.repository, name) for name in (TIP, DELIVERED))
+        tried, delivered = read_refs(self._private.repository, TIP, DELIVERED)
         self._delivered = delivered or self._base
         if tried and tried != delivered and (await branch_in(self._source, self.branch))[0] == tried:
             await self._remember_delivery(tried)

@@ -10,6 +10,7 @@ from typing import Final
 from kugetsu.concurrency import finish
 from kugetsu.errors import RepositoryError
 from kugetsu.failpoints import reach
+from kugetsu.processes import moment
 from kugetsu.tasks import Place, Task, branch_name
 from kugetsu.workspace.address import RemoteUrl, parse_address
 from kugetsu.workspace.base import resolve_base
@@ -42,7 +43,7 @@ class GitWorkspaces:
 
     def __init__(self, home: Path, environ: Mapping[str, str] = os.environ) -> None:
         self._home = home.absolute()
-        self._environ = environ
+        self._environ = dict(environ)  # read for every task, which the process's own mapping makes slow
         self._room = asyncio.Semaphore(_AT_ONCE)
         self._git_is_good = False
 
@@ -89,12 +90,12 @@ class GitWorkspaces:
         Raises:
             RepositoryError, WorkspaceError: it cannot be had; the message says what is missing.
         """
-        private = self._private(task, place.branch)
+        private, since = self._private(task, place.branch), moment()
         await self._check_git()
         try:
             source = await self._open_as_it_is(task.repo, facts_of(place))
             async with self._room:
-                return await reopen(source, private, place, snapshot, self._environ)
+                return await reopen(source, private, place, snapshot, self._environ, since)
         except OSError as error:
             raise refused_by_machine(error, "use the worktree") from error
 
