@@ -65,7 +65,7 @@ class Engine:
         self.model = model
         self.clock = SystemClock()
         self.toolbox = Toolbox(default_tools())
-        self.workspaces = GitWorkspaces(home)
+        self.workspaces = GitWorkspaces(home, dict(os.environ))
         self.worker = Worker(store, Presences(home), clock=self.clock)
 
     def make(self, claim: Claim) -> Shadow:
@@ -140,7 +140,7 @@ def interrupted_session(moment: Moment) -> list[Entry]:
 
 async def interrupt(number: int, home: Path, repo: Path, moment: Moment) -> None:
     """Leave behind what a daemon leaves that is killed with so many tasks."""
-    store, workspaces = await SqlStore.open(home), GitWorkspaces(home)
+    store, workspaces = await SqlStore.open(home), GitWorkspaces(home, dict(os.environ))
     dead = WorkerInfo(new_task_id(), this_host(), os.getpid(), "dead")
     await store.register(dead, 3600.0)
 

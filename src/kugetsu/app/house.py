@@ -58,12 +58,13 @@ class House:
         name: str = "kugetsu",
         on_trouble: Callable[[str], None] = _tell,
     ) -> None:
+        # Read for every task, which the process's own mapping makes slow.
+        self._environ = environ = dict(environ)
         self.settings = settings
         self.home = home
         self.clock = clock or SystemClock()
         self.presences = Presences(home)
         self.workspaces = GitWorkspaces(home, environ)
-        self._environ = environ = dict(environ)  # read for every task, which the process's own mapping makes slow
         self._name = name
         self._on_trouble = on_trouble
         self._models = Models(settings, environ, clock=self.clock)

@@ -43,7 +43,7 @@ class GitWorkspaces:
 
     def __init__(self, home: Path, environ: Mapping[str, str] = os.environ) -> None:
         self._home = home.absolute()
-        self._environ = dict(environ)  # read for every task, which the process's own mapping makes slow
+        self._environ = environ
         self._room = asyncio.Semaphore(_AT_ONCE)
         self._git_is_good = False
 
