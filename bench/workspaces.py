@@ -121,7 +121,7 @@ async def measure(files: int) -> dict[str, float]:
 def main() -> None:
     """Measure once and print the figures."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--files", type=int, required=True)
+    parser.add_argument("--files", type=int, required=True, help="at least 100")
     print(json.dumps(asyncio.run(measure(parser.parse_args().files))))
 
 

@@ -192,7 +192,8 @@ class Shadow:
             return await finish(self._conclude(outcome, await self._deliver(), check))
 
     async def _work(self, claim: Claim) -> TaskReport:
-        self._session = Session(line.entry for line in await self._parts.store.session(self.task.id))
+        if claim.record.generation > 1 or self.task.forked_from:
+            self._session = Session(line.entry for line in await self._parts.store.session(self.task.id))
         self._announce()
         if claim.record.wanted == "cancel":
             self.cancel(claim.record.reason)
