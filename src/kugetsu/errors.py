@@ -46,6 +46,10 @@ class ConfigError(UsageError):
     """A setting is unknown, of the wrong type or out of range; the message names its field."""
 
 
+class MissingKeyError(ConfigError):
+    """A provider's key is not there; where it is, the same would work."""
+
+
 class RepositoryError(UsageError):
     """The repository or the base that a task names cannot be used."""
 

@@ -180,3 +180,21 @@ async def test_a_cut_reply_is_asked_on_also_by_a_later_run(bench: Bench) -> None
     agent = bench.agent(says("tence"))
     assert await agent.run("do it") == "tence"
     assert [m.origin for m in agent.session.messages if isinstance(m, UserMessage)] == ["prompt", "follow_up"]
+
+
+async def test_an_answer_is_to_the_question_that_was_open_and_to_no_other(bench: Bench) -> None:
+    inbox = Inbox()
+    inbox.hear([Note(7, "answer", "yes, delete")])
+    agent = bench.agent(says("", call("ask", text="drop the tables?")), inbox=inbox)
+    with pytest.raises(AnswerNeededError, match="drop the tables"):
+        await agent.run("do it")
+    assert bench.journal.taken == []
+
+
+async def test_several_retries_before_a_run_are_heard_once(bench: Bench) -> None:
+    inbox = Inbox()
+    inbox.hear([Note(1, "retry", "first"), Note(2, "retry", "second")])
+    agent = bench.agent(says("a"), inbox=inbox)
+    await agent.run("do it")
+    assert len([entry for entry in bench.journal.entries if isinstance(entry, Renewed)]) == 1
+    assert bench.journal.taken == [1, 2]

@@ -6,7 +6,7 @@ from kugetsu.concurrency import first_error
 from kugetsu.engine import Presences, reap, this_host
 from kugetsu.engine.leases import Lessee
 from kugetsu.errors import LeaseLostError, RecordError
-from kugetsu.protocols import WorkerInfo
+from kugetsu.protocols import SystemClock, WorkerInfo
 from kugetsu.tasks import Task, TaskRecord
 from kugetsu.testing import FakeClock, MemoryStore
 
@@ -108,3 +108,47 @@ async def test_the_dead_of_this_machine_lose_their_tasks_at_once_and_others_when
     assert [record.id for record in await reap(store, Presences(tmp_path))] == ["t1"]
     await clock.sleep(31.0)
     assert [record.id for record in await reap(store, Presences(tmp_path))] == ["t2"]
+
+
+async def test_a_worker_that_missed_its_own_lease_is_no_death_that_its_tasks_are_blamed_for(tmp_path: Path) -> None:
+    clock, lost = FakeClock(auto=False), list[LeaseLostError]()
+    store = Moody(clock)
+    mine = lessee(store, clock, tmp_path, lost)
+    await mine.take()
+    await store.submit(task(), worker="me")
+    keeping = asyncio.create_task(mine.keep())
+    for _ in range(5):
+        await asyncio.sleep(0.02)
+        clock.advance(31.0)
+        await asyncio.sleep(0.05)
+        await store.claim("me", 1)
+    record = await store.find("t1")
+    assert (record.state, record.crashes) == ("running", 0)
+    assert len(lost) == 5
+    keeping.cancel()
+    await asyncio.wait({keeping})
+
+
+async def test_a_store_that_hangs_does_not_keep_a_worker_from_losing_its_lease(tmp_path: Path) -> None:
+    class Hanging(Moody):
+        async def reap(self, dead: Collection[str] = ()) -> list[TaskRecord]:
+            del dead
+            await asyncio.Event().wait()
+            return []
+
+        async def renew(self, worker: str, seconds: float) -> None:
+            del worker, seconds
+            await asyncio.Event().wait()
+
+    lost: list[LeaseLostError] = []
+    store = Hanging()
+    worker = WorkerInfo("me", "here/now", 1)
+    mine = Lessee(store, Presences(tmp_path), worker, clock=SystemClock(), seconds=1.0, on_lost=lost.append)
+    await mine.take()
+    keeping = asyncio.create_task(mine.keep())
+    async with asyncio.timeout(10):
+        while not lost:
+            await asyncio.sleep(0.02)
+    assert "does not answer" in str(lost[0])
+    keeping.cancel()
+    await asyncio.wait({keeping})

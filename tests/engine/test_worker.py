@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from kugetsu.engine import Presences, Worker
-from kugetsu.errors import ConfigError, LeaseLostError, RecordError
+from kugetsu.errors import LeaseLostError, MissingKeyError, RecordError
 from kugetsu.events import Event
 from kugetsu.protocols import Claim, Concurrency, SystemClock
 from kugetsu.shadows import Shadow
@@ -110,20 +110,25 @@ async def test_a_task_comes_after_the_one_it_waits_for(yard: Yard) -> None:
     assert order == [first, second]
 
 
-async def test_one_task_that_breaks_harms_no_other(yard: Yard) -> None:
+async def test_a_task_that_this_worker_cannot_do_rests_and_says_why(yard: Yard) -> None:
     make = yard.make
 
-    def broken(claim: Claim) -> Shadow:
-        if claim.record.task.prompt == "broken":
-            raise ConfigError("no such provider")
+    def keyless(claim: Claim) -> Shadow:
+        if claim.record.task.prompt == "keyless":
+            raise MissingKeyError("no key for openai", fix="export OPENAI_API_KEY")
         return make(claim)
 
-    yard.make = broken  # type: ignore[method-assign]  # breaks for one task
-    bad, good = await yard.submit("broken"), await yard.submit("good")
-    await yard.serve()
-    report = await yard.report(bad)
-    assert (report.state, report.outcome and report.outcome.message) == ("failed", "no such provider")
-    assert (await yard.report(good)).state == "completed"
+    yard.make = keyless  # type: ignore[method-assign]  # lacks something for one task
+    bad, good = await yard.submit("keyless"), await yard.submit("good")
+    async with asyncio.TaskGroup() as group:
+        group.create_task(yard.serve(until_idle=False))
+        report = await yard.until(lambda r: r.state == "pending" and r.runs == 1, bad)
+        assert (await yard.until(lambda r: r.state == "completed", good)).turns == 1
+        yard.worker.stop()
+    assert report.attempts == 0
+    assert report.outcome
+    assert "no key for openai" in report.outcome.message
+    assert any("export OPENAI_API_KEY" in sentence for sentence in yard.trouble)
 
 
 async def test_what_users_want_reaches_a_running_task(yard: Yard) -> None:
@@ -226,6 +231,20 @@ async def test_a_foreground_task_passes_the_queue_and_is_not_taken_by_others(yar
         assert (await running).state == "completed"
 
 
+async def test_a_pause_that_is_withdrawn_during_the_turn_pauses_nothing(yard: Yard) -> None:
+    task = await yard.submit("long", says("", call("bash", command="touch begun; sleep 1.5")), says("done"))
+    async with asyncio.TaskGroup() as group:
+        group.create_task(yard.serve(until_idle=False))
+        await yard.until_begun(task)
+        yard.replies["long"] = [says("done")]
+        await yard.store.control(task, Pause())
+        yard.worker.call()
+        await asyncio.sleep(0.6)
+        await yard.store.control(task, Resume())
+        assert (await yard.until(lambda r: r.state in {"completed", "paused"}, task)).state == "completed"
+        yard.worker.stop()
+
+
 async def test_a_resumed_pause_that_had_no_effect_yet_has_none(yard: Yard) -> None:
     task = await yard.submit("long", says("", call("bash", command=SLOW)), says("done"))
     await yard.store.control(task, Pause())
@@ -242,3 +261,59 @@ async def test_what_was_not_finished_is_given_back_at_the_end(yard: Yard) -> Non
     assert (await yard.report("t1")).state == "pending"
     with pytest.raises(LeaseLostError):
         await yard.store.renew(info.id, 5.0)
+
+
+async def test_a_stop_reaches_what_is_claimed_at_that_moment(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+    claim = yard.store.claim
+
+    async def slow(worker: str, most: int, limits: Concurrency | None = None) -> list[Claim]:
+        claims = await claim(worker, most, limits)
+        yard.worker.stop()
+        return claims
+
+    monkeypatch.setattr(yard.store, "claim", slow)
+    task = await yard.submit("job")
+    await yard.serve()
+    report = await yard.report(task)
+    assert (report.state, report.turns) == ("pending", 0)
+
+
+async def test_leaving_while_a_task_runs_ends_its_run_before_others_may_have_it(yard: Yard) -> None:
+    shadow = yard.shadows.shadow(says("", call("bash", command="touch begun; sleep 99")))
+    async with asyncio.TaskGroup() as group:
+        async with yard.worker.open():
+            running = group.create_task(yard.worker.run(shadow))
+            await yard.until_begun(shadow.task.id)
+        assert (await yard.report(shadow.task.id)).state == "pending"
+        assert (await running).state == "pending"
+
+
+async def test_a_defect_in_making_a_shadow_fails_its_task_alone(yard: Yard) -> None:
+    make = yard.make
+
+    def broken(claim: Claim) -> Shadow:
+        if claim.record.task.prompt == "broken":
+            raise RecursionError("so deep")
+        return make(claim)
+
+    yard.make = broken  # type: ignore[method-assign]  # breaks for one task
+    bad, good = await yard.submit("broken"), await yard.submit("good")
+    await yard.serve()
+    assert ((await yard.report(bad)).state, (await yard.report(good)).state) == ("failed", "completed")
+
+
+async def test_tasks_whose_claim_nobody_can_confirm_are_given_back(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+    claim = yard.store.claim
+    fails = iter([True])
+
+    async def unsure(worker: str, most: int, limits: Concurrency | None = None) -> list[Claim]:
+        claims = await claim(worker, most, limits)
+        if next(fails, False):
+            raise RecordError("the answer was lost", unknown=True)
+        return claims
+
+    monkeypatch.setattr(yard.store, "claim", unsure)
+    task = await yard.submit("job")
+    async with asyncio.timeout(20):
+        await yard.serve()
+    assert (await yard.report(task)).state == "completed"

@@ -2,19 +2,24 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import ClassVar
 
+import msgspec
 import pytest
 
-from kugetsu.errors import LeaseLostError, ModelError
+from kugetsu.errors import LeaseLostError, ModelError, WorkspaceError
 from kugetsu.events import TaskFinished, TaskHalted, TaskResumed, TaskStarted
-from kugetsu.messages import AssistantMessage, Text, ToolResult, UserMessage
+from kugetsu.messages import AssistantMessage, Delta, ReplyEnd, Text, TextDelta, ToolResult, UserMessage
 from kugetsu.processes.census import marked
+from kugetsu.protocols import Lease
 from kugetsu.sessions import Checkpoint, Finished, Started
 from kugetsu.shadows import TASK_MARKER, Shadow
-from kugetsu.tasks import Answer, Cancel, Outcome, Resume, Retry, TaskReport
-from kugetsu.testing import says
+from kugetsu.tasks import Answer, Cancel, Note, Outcome, Place, Resume, Retry, Task, TaskReport
+from kugetsu.testing import DirectoryWorkspace, DirectoryWorkspaces, MemoryStore, says
 from support.agent_bench import call, hanging
-from support.shadow_bench import ShadowBench
+from support.shadow_bench import Makes, ShadowBench
 
 LONG = "echo x >> runs; touch begun; sleep 99"
 
@@ -194,3 +199,128 @@ async def test_the_scratch_directory_lives_as_long_as_the_task(shadows: ShadowBe
     assert (scratch / "tmp" / "kept").exists()
     await (await shadows.again(shadow, says("done"))).run()
     assert not scratch.exists()
+
+
+class Watched(DirectoryWorkspace):
+    """Notes what is done to it."""
+
+    done: ClassVar[list[str]] = []
+
+    async def commit_all(self, message: str) -> bool:
+        self.done.append("commit")
+        return await super().commit_all(message)
+
+    async def close(self, *, keep: bool = False, residue: bool = False) -> bool:
+        self.done.append("close")
+        return await super().close(keep=keep, residue=residue)
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["told", "not told"])
+async def test_a_run_that_lost_its_lease_at_its_end_neither_commits_nor_removes(
+    shadows: ShadowBench, known: bool
+) -> None:
+    Watched.done = []
+    shadows.workspaces = Makes(shadows.directory / "worktrees", Watched)
+
+    async def lose(_request: object) -> AsyncIterator[Delta]:
+        yield TextDelta("done")
+        yield ReplyEnd("end")
+
+    shadow = shadows.shadow(lose)
+    close_turn = shadow._parts.runtime.close_turn
+
+    async def and_lose() -> None:
+        await close_turn()
+        await shadows.crash()
+        if known:
+            shadow.lose(LeaseLostError("gone"))
+
+    shadow._parts.runtime.close_turn = and_lose  # type: ignore[method-assign]  # the moment of this test
+    with pytest.raises(LeaseLostError):
+        await shadow.run()
+    assert Watched.done == []
+    assert (await shadows.log(shadow)).record.state == "pending"
+
+
+async def test_a_cancel_while_the_place_is_written_down_leaves_no_worktree_unknown(shadows: ShadowBench) -> None:
+    class Slow(MemoryStore):
+        placing = asyncio.Event()
+
+        async def place(self, lease: Lease, place: Place) -> None:
+            self.placing.set()
+            await asyncio.sleep(0.1)
+            await super().place(lease, place)
+
+    Watched.done = []
+    store = shadows.store = Slow()
+    shadows.workspaces = Makes(shadows.directory / "worktrees", Watched)
+    shadow = shadows.shadow(says("never"))
+    running = asyncio.create_task(shadow.run())
+    await store.placing.wait()
+    shadow.cancel()
+    report = await running
+    assert (report.state, report.branch) == ("cancelled", "kugetsu/x")
+    assert Watched.done == ["commit", "close"]
+
+
+async def test_what_was_said_too_late_is_told_to_the_user(shadows: ShadowBench) -> None:
+    shadow = shadows.shadow(says("done"), check="touch begun; while [ -e begun ]; do sleep 0.01; done")
+    running = asyncio.create_task(shadow.run())
+    await until_begun(shadows, shadow)
+    shadow.hear([Note(1, "steering", "mind the gap")])
+    (shadows.root(shadow) / "begun").unlink()
+    report = await running
+    assert 'It was told too late, and did not hear: "mind the gap"' in report.notes
+
+
+async def test_patience_counts_the_time_without_capacity_alone(shadows: ShadowBench) -> None:
+    task = msgspec.structs.replace(shadows.task(), patience_seconds=0.2)
+    shadow = shadows.shadow_of(task, says("", call("ask", question="red?")))
+    await shadow.run()
+    await asyncio.sleep(0.3)
+    await shadows.store.control(task.id, Answer("blue"))
+    busy = [ModelError("rate_limited", "busy")] * 6
+    report = await (await shadows.again(shadow, *busy)).run()
+    assert (report.state, report.attempts) == ("pending", 0)
+    await asyncio.sleep(0.3)
+    report = await (await shadows.again(shadow, *busy)).run()
+    assert (report.state, report.outcome and report.outcome.kind) == ("failed", "rate_limited")
+
+
+async def test_a_delivery_that_fails_in_a_passing_way_is_tried_again(shadows: ShadowBench) -> None:
+    class Locked(DirectoryWorkspace):
+        tries: ClassVar[list[str]] = []
+
+        async def deliver(self) -> None:
+            self.tries.append("try")
+            if len(self.tries) == 1:
+                raise WorkspaceError("cannot lock ref")
+
+    class Same(Makes):
+        async def reopen(self, task: Task, place: Place, snapshot: str = "") -> DirectoryWorkspace:
+            del task, snapshot
+            return Locked(Path(place.path), place.branch)
+
+    shadows.workspaces = Same(shadows.directory / "worktrees", Locked)
+    shadow = shadows.shadow_of(shadows.task(attempts=2), says("done"))
+    report = await shadow.run()
+    assert (report.state, report.attempts, report.outcome and report.outcome.kind) == ("pending", 1, "workspace")
+    report = await (await shadows.again(shadow)).run()
+    assert (report.state, report.turns) == ("completed", 1)
+
+
+async def test_a_task_whose_worktree_cannot_be_found_still_says_where_its_work_is(shadows: ShadowBench) -> None:
+    class Away(DirectoryWorkspaces):
+        async def reopen(self, task: Task, place: Place, snapshot: str = "") -> DirectoryWorkspace:
+            raise WorkspaceError(f"the repository of {task.id} at {place.path} is away{snapshot and '.'}")
+
+    shadow = shadows.shadow(says("", call("bash", command=LONG)))
+    running = asyncio.create_task(shadow.run())
+    await until_begun(shadows, shadow)
+    shadow.interrupt()
+    await running
+    shadows.workspaces = Away(shadows.directory / "worktrees")
+    report = await (await shadows.again(shadow)).run()
+    assert (report.state, report.outcome and report.outcome.kind) == ("failed", "workspace")
+    assert report.branch
+    assert any(str(shadows.root(shadow)) in note and "was not brought" in note for note in report.notes)

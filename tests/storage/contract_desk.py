@@ -60,6 +60,14 @@ class DeskContract:
         assert [report.id for report in await lab.store.reports(before=numbers["b"])] == ["a"]
         assert await lab.store.reports(before=numbers["a"]) == []
 
+    @pytest.mark.parametrize(("number", "found"), [(2**63 - 1, 2), (2**63, 2), (2**200, 2), (0, 2), (-(2**200), 2)])
+    async def test_numbers_of_any_size_are_understood(self, lab: Lab, number: int, found: int) -> None:
+        for name in "ab":
+            await lab.submit(name)
+        assert len(await lab.store.reports(before=number)) == found
+        assert len(await lab.store.reports(most=number)) == found
+        assert await lab.store.events("a", after=number, most=number) == []
+
     async def test_reports_are_had_by_state(self, lab: Lab) -> None:
         await lab.running("a")
         await lab.submit("b")

@@ -96,25 +96,36 @@ class LeaseContract:
         await lab.running("a")
         await lab.running("b")
         await lab.running("c", worker="other")
-        taken = await lab.die("w")
+        taken = await lab.expire("w")
         assert [record.id for record in taken] == ["a", "b"]
         assert taken == [await lab.find("a"), await lab.find("b")]
         record = taken[0]
-        assert (record.state, record.worker, record.crashes, record.generation) == ("pending", "", 0.5, 2)
-        assert record.outcome == Outcome("interrupted", "its worker died")
+        assert (record.state, record.worker, record.crashes, record.generation) == ("pending", "", 0, 2)
+        assert record.outcome == Outcome("interrupted", "its worker was not heard of in time")
+        assert [run.outcome for run in await lab.store.runs("a")] == [record.outcome]
         assert (await lab.find("c")).state == "running"
         assert [state.info.id for state in await lab.store.workers()] == ["other"]
         assert await lab.store.reap() == []
 
     async def test_the_tasks_of_a_worker_known_to_be_dead_are_taken_at_once(self, lab: Lab) -> None:
         await lab.running()
-        assert [record.id for record in await lab.store.reap(["w"])] == ["a"]
+        (record,) = await lab.store.reap(["w"])
+        assert (record.id, record.crashes) == ("a", 1)
+        assert record.outcome == Outcome("interrupted", "its worker died")
         assert await lab.store.workers() == []
 
     async def test_the_next_run_is_told_whose_processes_may_be_left(self, lab: Lab) -> None:
         assert (await lab.running()).previous_worker is None
         await lab.die()
         assert (await lab.running(worker="w2")).previous_worker == a_worker("w")
+
+    async def test_of_workers_that_are_gone_only_the_dead_put_blame_on_their_tasks(self, lab: Lab) -> None:
+        await lab.running("late", worker="late")
+        await lab.running("dead", worker="dead")
+        lab.clock.advance(LEASE_SECONDS + 1)
+        late, dead = await lab.store.reap(["dead"])
+        assert (late.id, late.state, late.crashes) == ("late", "pending", 0)
+        assert (dead.id, dead.state, dead.crashes) == ("dead", "pending", 1)
 
     # Crashes.
 
@@ -186,6 +197,14 @@ class LeaseContract:
             await lab.store.retire("w")
         assert (await lab.find()).crashes == 0
 
+    async def test_a_worker_that_may_live_puts_blame_on_nobody(self, lab: Lab) -> None:
+        await lab.running()
+        await lab.die()
+        for _ in range(MOST_CRASHES):
+            await lab.running()
+            (record,) = await lab.expire()
+            assert (record.state, record.crashes, record.available_at) == ("pending", 1, 0)
+
     async def test_a_poisonous_task_may_be_tried_again(self, lab: Lab) -> None:
         for _ in range(MOST_CRASHES):
             await lab.running()
@@ -217,10 +236,11 @@ class LeaseContract:
         assert (record.state, record.wanted) == ("cancelled", "")
         assert "no need" in (await lab.outcome()).message
 
-    async def test_a_pause_is_done_by_a_crash(self, lab: Lab) -> None:
+    @pytest.mark.parametrize("end", ["die", "expire"])
+    async def test_a_pause_is_done_by_a_crash(self, lab: Lab, end: str) -> None:
         await lab.running()
         await lab.store.control("a", Pause("not now"))
-        (record,) = await lab.die()
+        (record,) = await (lab.die() if end == "die" else lab.expire())
         assert (record.state, record.wanted) == ("paused", "")
         assert await lab.claim(worker="w2") == []
 
@@ -279,6 +299,13 @@ class LeaseContract:
         record = await lab.store.settle(claim.lease, an_ending("paused", report=claim.record.report))
         assert (record.state, record.runs) == ("paused", before.runs)
         assert await lab.store.runs("a") == runs
+
+    async def test_a_rewind_does_not_revoke_a_cancel(self, lab: Lab) -> None:
+        await lab.enter("cancelling")
+        before = await lab.find()
+        with pytest.raises(StateConflictError, match="is being cancelled"):
+            await lab.store.claim_task(await lab.worker("w2"), "a", "rewind")
+        assert await lab.find() == before
 
     async def test_a_rewind_whose_worker_dies_ends_no_earlier_run_again(self, lab: Lab) -> None:
         await lab.enter("completed")

@@ -35,6 +35,14 @@ class SubmissionContract:
         assert await lab.store.events("a") == []
         assert await lab.store.runs("a") == []
 
+    @pytest.mark.parametrize("field", ["repo", "base", "model", "check"])
+    async def test_a_text_that_would_not_be_kept_as_it_is_is_refused_by_name(self, lab: Lab, field: str) -> None:
+        with pytest.raises(UsageError, match=rf"`{field}` is not well-formed Unicode: .*caf\\udce9.*UTF-8"):
+            await lab.submit(**{field: "/tmp/caf\udce9"})
+        assert await lab.store.reports() == []
+        await lab.submit(**{field: "/tmp/caf\u00e9"})
+        assert getattr((await lab.find()).task, field) == "/tmp/caf\u00e9"
+
     async def test_tasks_are_numbered_in_order_of_their_arrival(self, lab: Lab) -> None:
         numbers = [(await lab.submit(name)).number for name in ("c", "a", "b")]
         assert numbers == sorted(set(numbers))

@@ -79,6 +79,10 @@ class Lab:
         return await self.settle(await self.running(name, **fields), state)
 
     async def die(self, worker: str = "w") -> list[TaskRecord]:
+        """Let a worker's process be gone, and somebody notice."""
+        return await self.store.reap([worker])
+
+    async def expire(self, worker: str = "w") -> list[TaskRecord]:
         """Let a worker's lease expire, and somebody notice."""
         self.clock.advance(LEASE_SECONDS + 1)
         await self._keep_others(worker)

@@ -179,7 +179,8 @@ class Model:
         before, (state, _, wanted) = task.state, expected.partition("!")
         if control in {"resume", "retry", "answer"} and before != "running":
             task.available_at = 0.0
-        if (control, before) in {("resume", "paused"), ("retry", "failed"), ("retry", "cancelled")}:
+        late = {("resume", "paused"), ("retry", "failed"), ("retry", "cancelled")}
+        if (control, before) in late:
             task.queued_at = max(now, task.queued_at)
         if control == "retry" and task.final:
             task.crashes, task.question = 0, False

@@ -4,11 +4,13 @@ from pathlib import Path
 import pytest
 
 from kugetsu.errors import RecordError, TaskNotFoundError
+from kugetsu.events import Noted
 from kugetsu.messages import user
-from kugetsu.protocols import Effect, WorkerInfo
+from kugetsu.protocols import Concurrency, Effect, WorkerInfo
 from kugetsu.sessions import Heard
 from kugetsu.storage import DATABASE_NAME, SqlStore, check
-from kugetsu.tasks import Cancel, Say
+from kugetsu.tasks import Cancel, Outcome, Say, TaskState
+from kugetsu.testing import FakeClock
 from tasks.task_lab import a_task, an_ending
 
 WORKER = WorkerInfo("w", "host", 1)
@@ -49,7 +51,57 @@ async def test_a_damaged_record_holds_up_nobody(home: Path) -> None:
         await store.find("b")
     with pytest.raises(RecordError, match="record of task b is damaged"):
         await store.control("b", Cancel())
-    assert (await store.counts())["pending"] == 1
+    counts = await store.counts()
+    assert (counts["pending"], counts["failed"]) == (0, 1)
+    await store.close()
+
+
+async def test_a_damaged_record_takes_no_place_of_others(home: Path) -> None:
+    await three(home)
+    change(home, "UPDATE tasks SET priority = 1, rank = 0 WHERE id = 'b'")
+    store = await SqlStore.open(home)
+    await store.register(WORKER, 60)
+    assert [claim.record.id for claim in await store.claim("w", 1, Concurrency(repository=1))] == ["a"]
+    await store.close()
+
+
+@pytest.mark.parametrize("end", ["dead", "expired", "retired"])
+async def test_a_damaged_running_task_gives_its_place_back_when_its_worker_is_gone(home: Path, end: str) -> None:
+    clock = FakeClock(auto=False)
+    store = await SqlStore.open(home, clock)
+    await store.register(WORKER, 60)
+    await store.submit(a_task("bad"), worker="w")
+    await store.submit(a_task("after", after=("bad",)))
+    await store.submit(a_task("good"))
+    change(home, "UPDATE tasks SET task = x'00' WHERE id = 'bad'")
+    if end == "retired":
+        assert await store.retire("w") == []
+    else:
+        clock.advance(61 if end == "expired" else 0)
+        assert await store.reap(["w"] if end == "dead" else []) == []
+    await store.register(WORKER, 60)
+    assert [claim.record.id for claim in await store.claim("w", 9, Concurrency(repository=1))] == ["good"]
+    (run,) = await store.runs("bad")
+    assert run.outcome == Outcome("internal", "its record is damaged")
+    outcome = (await store.find("after")).outcome
+    assert outcome is not None
+    assert outcome.message == "task bad, which had to be completed before, is failed"
+    await store.close()
+
+
+@pytest.mark.parametrize("state", ["completed", "failed"])
+async def test_a_damaged_task_that_waits_for_another_fails_when_its_turn_comes(home: Path, state: TaskState) -> None:
+    store = await SqlStore.open(home)
+    await store.register(WORKER, 60)
+    claim = (await store.submit(a_task("a"), worker="w")).claim
+    assert claim is not None
+    await store.submit(a_task("b", after=("a",)))
+    await store.submit(a_task("c", after=("a", "b")))
+    change(home, "UPDATE tasks SET task = x'00' WHERE id = 'b'")
+    await store.settle(claim.lease, an_ending(state, report=claim.record.report))
+    counts = await store.counts()
+    assert (counts["pending"], counts["running"]) == (0, 0)
+    assert (await store.find("c")).state == "failed"
     await store.close()
 
 
@@ -93,6 +145,32 @@ async def test_the_check_names_damaged_records_and_gaps(home: Path) -> None:
     assert "session of task d has a gap" in gap
 
 
+@pytest.mark.parametrize(
+    ("statement", "problem"),
+    [
+        ("UPDATE entries SET data = x'7b'", "entry 1 of the session of task a is damaged"),
+        ("UPDATE events SET data = x'7b'", "event 1 of task a is damaged"),
+        ("UPDATE runs SET outcome = x'7b'", "run 1 of task a is damaged"),
+        ("UPDATE tasks SET outcome = x'7b'", "the record of task a is damaged"),
+    ],
+)
+async def test_the_check_reads_all_that_is_kept_and_names_what_it_cannot(
+    home: Path, statement: str, problem: str
+) -> None:
+    store = await SqlStore.open(home)
+    await store.register(WORKER, 60)
+    claim = (await store.submit(a_task("a"), worker="w", session=[Heard(user("one"))])).claim
+    assert claim is not None
+    event = Noted(task="a", seq=1, message="hm")
+    await store.settle(claim.lease, an_ending("completed", report=claim.record.report), events=[event])
+    await store.close()
+    assert await check(home) == []
+    change(home, statement)
+    (found,) = await check(home)
+    assert problem in found
+    assert "kugetsu doctor" not in found
+
+
 async def test_the_check_finds_damaged_pages(home: Path) -> None:
     store = await SqlStore.open(home)
     for number in range(200):
@@ -115,13 +193,14 @@ async def test_the_check_says_what_it_cannot_open(home: Path) -> None:
     (home / DATABASE_NAME).write_text("no database at all\n" * 500)
     (problem,) = await check(home)
     assert "it is no database" in problem
+    assert "keep the file" in problem
+    assert "kugetsu doctor" not in problem
 
 
 async def test_strange_text_is_kept(store: SqlStore) -> None:
     await store.register(WORKER, 60)
-    task = a_task("a", prompt=ODD, repo=ODD, model=ODD)
-    await store.submit(task, key=ODD)
-    assert not (await store.submit(a_task("b", prompt=ODD, repo=ODD, model=ODD), key=ODD)).created
+    await store.submit(a_task("a", prompt=ODD), key=ODD)
+    assert not (await store.submit(a_task("b", prompt=ODD), key=ODD)).created
     (claim,) = await store.claim("w", 1)
     await store.control("a", Say(ODD, key=ODD))
     await store.control("a", Cancel(ODD))

@@ -146,7 +146,7 @@ class StoreMachine(RuleBasedStateMachine):
         taken = self.do(self.store.reap(known))
         assert {record.id for record in taken} == expected
         for worker in sorted(gone):
-            self.model.lose(worker, died=True, now=self.clock.now())
+            self.model.lose(worker, died=worker in known, now=self.clock.now())
 
     # The queue.
 
@@ -236,7 +236,11 @@ class StoreMachine(RuleBasedStateMachine):
         claiming = self.store.claim_task(worker, task.task.id, "rewind" if rewind else "name")
         if worker not in self.model.workers:
             self.refused(claiming, LeaseLostError)
-        elif task.waits_for or (task.state == "running" if rewind else task.state != "pending"):
+        elif (
+            task.waits_for
+            or (task.state == "running" if rewind else task.state != "pending")
+            or (rewind and task.wanted == "cancel")
+        ):
             self.refused(claiming, StateConflictError)
         else:
             self.claimed(self.do(claiming), worker, rewind=rewind)

@@ -18,7 +18,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
 from kugetsu.errors import RecordError
-from kugetsu.storage import DATABASE_NAME, SqlStore, opening
+from kugetsu.storage import DATABASE_NAME, SqlStore, check, opening
 from kugetsu.storage.schema import metadata
 from kugetsu.storage.upgrading import configuration
 from tasks.task_lab import a_task
@@ -138,6 +138,11 @@ async def test_only_a_database_of_an_older_version_needs_alembic(home: Path) -> 
     assert done.returncode == 0
 
 
+def test_the_store_imports_no_dialect_of_another_engine() -> None:
+    program = "import sys, kugetsu.storage; sys.exit('sqlalchemy.dialects.postgresql' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
 async def test_a_database_of_a_newer_version_is_refused(home: Path) -> None:
     await make(home, "a")
     with sqlite3.connect(database(home)) as connection:
@@ -207,3 +212,44 @@ async def test_reading_where_there_is_a_database_finds_it(home: Path) -> None:
     store = await SqlStore.open(home, create=False)
     assert [report.id for report in await store.reports()] == ["a"]
     await store.close()
+
+
+@pytest.mark.parametrize("logged", [False, True], ids=["at_rest", "with_its_log"])
+async def test_a_home_that_is_read_only_can_be_read(open_directory: Path, *, logged: bool) -> None:
+    await make(open_directory, "a")
+    user = await SqlStore.open(open_directory) if logged else None
+    if user is not None:
+        await user.submit(a_task("b"))
+    for path in open_directory.iterdir():
+        path.chmod(0o444)
+    open_directory.chmod(0o555)
+    before = sorted(open_directory.iterdir())
+    with nobody():
+        store = await SqlStore.open(open_directory, create=False)
+        assert [report.id for report in await store.reports()] == (["b", "a"] if logged else ["a"])
+        with pytest.raises(RecordError, match=r"cannot write .*rights"):
+            await store.submit(a_task("c"))
+        await store.close()
+        assert await check(open_directory) == []
+    assert sorted(open_directory.iterdir()) == before
+    if user is not None:
+        open_directory.chmod(0o755)
+        await user.close()
+
+
+async def test_a_home_that_is_read_only_and_of_an_older_version_is_refused_in_words(open_directory: Path) -> None:
+    await make(open_directory)
+    with sqlite3.connect(database(open_directory)) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '0000'")
+    connection.close()
+    database(open_directory).chmod(0o444)
+    open_directory.chmod(0o555)
+    with nobody(), pytest.raises(RecordError, match=r"version 0000.*read-only"):
+        await SqlStore.open(open_directory, create=False)
+
+
+async def test_a_database_that_cannot_be_read_is_refused(open_directory: Path) -> None:
+    await make(open_directory)
+    database(open_directory).chmod(0o000)
+    with nobody(), pytest.raises(RecordError, match=r"Permission denied.*rights"):
+        await SqlStore.open(open_directory, create=False)

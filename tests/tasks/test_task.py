@@ -1,7 +1,10 @@
+import math
+
 import msgspec
 import pytest
 
-from kugetsu.tasks import Changes, CheckResult, Commit, Limits, Outcome, TaskReport
+from kugetsu.tasks import MOST_INTEGER, Changes, CheckResult, Commit, Limits, Outcome, TaskReport
+from tasks.task_lab import a_task
 
 
 def test_tightening_takes_the_stricter_limit_and_never_drops_one() -> None:
@@ -12,6 +15,28 @@ def test_tightening_takes_the_stricter_limit_and_never_drops_one() -> None:
 def test_a_negative_limit_is_refused_by_name() -> None:
     with pytest.raises(ValueError, match="`turns` must be 0"):
         Limits(turns=-1)
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
+@pytest.mark.parametrize("field", ["start_at", "deadline_at", "check_seconds", "created_at", "patience_seconds"])
+def test_a_number_of_a_task_that_cannot_be_stored_is_refused_by_name(field: str, value: float) -> None:
+    with pytest.raises(ValueError, match=f"`{field}` must be a finite number"):
+        msgspec.structs.replace(a_task(), **{field: value})
+
+
+@pytest.mark.parametrize("value", [math.inf, math.nan])
+@pytest.mark.parametrize("field", ["wall_seconds", "idle_seconds", "usd", "turns", "tokens"])
+def test_a_limit_that_cannot_be_stored_is_refused_by_name(field: str, value: float) -> None:
+    with pytest.raises(ValueError, match=f"`{field}` must be a finite number"):
+        msgspec.structs.replace(Limits(), **{field: value})
+
+
+def test_an_integer_that_no_store_keeps_is_refused_by_name() -> None:
+    with pytest.raises(ValueError, match=f"`turns` must be at most {MOST_INTEGER}"):
+        Limits(turns=MOST_INTEGER + 1)
+    with pytest.raises(ValueError, match="`attempts` must be at most"):
+        a_task(attempts=2**70)
+    assert Limits(turns=MOST_INTEGER).turns == MOST_INTEGER
 
 
 def test_a_report_has_the_shape_that_scripts_rely_on() -> None:

@@ -14,6 +14,7 @@ from kugetsu.tasks import (
     Cancel,
     Changed,
     Claiming,
+    Control,
     Ending,
     Outcome,
     Pause,
@@ -30,6 +31,7 @@ from kugetsu.tasks import (
     expired,
     given_back,
     orphaned,
+    overdue,
     placed,
     settled,
     submitted,
@@ -276,6 +278,38 @@ def test_a_task_that_was_given_back_may_start_at_once_and_counts_no_crash() -> N
     assert given_back(running(wanted="cancel")).wanted == "cancel"
 
 
+def test_a_task_whose_worker_was_not_heard_of_in_time_is_given_back_without_blame() -> None:
+    after = overdue(running(crashes=2))
+    assert (after.state, after.worker, after.generation, after.crashes) == ("pending", "", 5, 2)
+    assert after.outcome == Outcome("interrupted", "its worker was not heard of in time")
+    assert overdue(running(wanted="pause")).state == "paused"
+    assert overdue(running(wanted="cancel")).wanted == "cancel"
+
+
+def test_a_rewind_does_not_revoke_a_cancel() -> None:
+    record = a_record(wanted="cancel", reason="no need", place=PLACE)
+    with pytest.raises(StateConflictError, match="being cancelled"):
+        claimed(record, "w", claiming="rewind")
+    assert claimed(record, "w").wanted == "cancel"
+
+
+@pytest.mark.parametrize(
+    ("state", "control", "fix"),
+    [
+        ("waiting", Retry(), "`kugetsu answer a TEXT`"),
+        ("paused", Retry(), "`kugetsu resume a`"),
+        ("completed", Resume(), "`kugetsu fork a --turn"),
+        ("failed", Resume(), "`kugetsu retry a`"),
+        ("cancelled", Pause(), "`kugetsu retry a`"),
+        ("completed", Answer("x"), "`kugetsu fork a --turn"),
+    ],
+)
+def test_a_refusal_names_what_can_be_typed(state: TaskState, control: Control, fix: str) -> None:
+    with pytest.raises(StateConflictError) as caught:
+        controlled(a_record(state=state), control)
+    assert fix in caught.value.fix
+
+
 def test_a_task_keeps_the_place_of_its_work() -> None:
     assert placed(running(place=None), PLACE).place == PLACE
 
@@ -365,7 +399,7 @@ def test_what_is_tried_again_or_resumed_does_not_overtake_what_waited_meanwhile(
 
 def test_an_answer_brings_a_task_back_to_its_place_in_the_queue() -> None:
     changed = controlled(RECORDS["asking"], Answer("this one"), now=NOW + 86_400)
-    assert (changed.record.state, changed.record.queued_at) == ("pending", NOW)
+    assert (changed.record.state, changed.record.queued_at) == ("pending", RECORDS["asking"].queued_at)
     assert changed.note == ("answer", "this one")
     assert changed.record.shown.question == ""
 
@@ -409,6 +443,7 @@ steps: st.SearchStrategy[Step] = st.one_of(
     st.sampled_from(get_args(Claiming)).map(lambda claiming: lambda record: claimed(record, "w", claiming=claiming)),
     endings.map(lambda ending: lambda record: settled(record, ending) if record.state == "running" else record),
     st.just(lambda record: abandoned(record) if record.state == "running" else record),
+    st.just(lambda record: overdue(record) if record.state == "running" else record),
     st.just(lambda record: given_back(record) if record.state == "running" else record),
     st.just(lambda record: placed(record, PLACE) if record.state == "running" else record),
 )

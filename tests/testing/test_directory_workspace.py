@@ -53,6 +53,13 @@ async def test_a_snapshot_of_what_has_not_changed_is_the_same(workspaces: Worksp
     assert await workspace.snapshot(1) == await workspace.snapshot(2)
 
 
+async def test_a_directory_knows_its_snapshots_and_loses_no_power(workspaces: Workspaces) -> None:
+    workspace = await workspaces.create(a_task())
+    snapshot = await workspace.snapshot(1)
+    assert [await workspace.holds(each) for each in ("", snapshot, "0" * 40)] == [True, True, False]
+    assert not workspace.lost_power
+
+
 async def test_a_directory_is_found_again_or_made_from_its_snapshot(workspaces: Workspaces) -> None:
     workspace = await workspaces.create(a_task())
     fill(workspace)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from kugetsu.messages import UserMessage, user
+from kugetsu.messages import Text, UserMessage, user
 from kugetsu.tasks import Note
 
 
@@ -70,8 +70,15 @@ class Inbox:
         return self._answers.popleft() if self._answers else None
 
     def next_retry(self) -> Incoming | None:
-        """Take the word that the task is tried again; None when it is not."""
+        """Take the word that the task is tried again, the last one if there are several; None when it is not."""
         if not self._retries:
             return None
-        note = self._retries.popleft()
-        return Incoming(user(note.text, "follow_up"), (note.id,))
+        notes = list(self._retries)
+        self._retries.clear()
+        return Incoming(user(notes[-1].text, "follow_up"), tuple(note.id for note in notes))
+
+    @property
+    def unheard(self) -> list[str]:
+        """What was said and nobody heard yet."""
+        waiting = [*self._steering, *self._follow_ups]
+        return [block.text for said in waiting for block in said.message.content if isinstance(block, Text)]

@@ -45,6 +45,7 @@ class Turns:
         self._snapshot = snapshot
         self._publish = publish
         self._inbox = inbox
+        self._resuming = False
 
     async def commit(self, *entries: Entry, taken: Sequence[int] = ()) -> None:
         """Write entries down, then count them. Done to its end, also when it is cancelled meanwhile."""
@@ -77,7 +78,9 @@ class Turns:
         if left.reply.stop == "length":
             await self._close(left.turn, self._refused(left.turn, left.unanswered, CUT_REPLY), wrote=False)
         else:
+            self._resuming = True
             await self._run_calls(left.turn, left.unanswered, [])
+            self._resuming = False
 
     async def break_off(self, cut: AssistantMessage | None) -> None:
         """Close the turn of a run that was cut: every call gets its result, and nothing more is run.
@@ -149,7 +152,8 @@ class Turns:
         try:
             result = await self._calls.run(turn, call)
         except AnswerNeededError as asked:
-            note = self._inbox.next_answer()
+            # An answer is to the question that was open when it came; a new question has none yet.
+            note = self._inbox.next_answer() if self._resuming else None
             if note is None:
                 self._publish(QuestionAsked(turn=turn, call_id=call.id, question=asked.question))
                 raise

@@ -1,19 +1,21 @@
 """What a user does with tasks: take them up again, put them back, branch off from them, and tell them things."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Final
 
 import msgspec
 
 from kugetsu.app.house import House
+from kugetsu.concurrency import finish
 from kugetsu.engine import Presences, reap
-from kugetsu.errors import StateConflictError, UsageError
+from kugetsu.errors import MissingKeyError, StateConflictError, UsageError, WorkspaceError
 from kugetsu.messages import user
 from kugetsu.processes import end_marked
 from kugetsu.protocols import Claim, Submitted, WorkerState
 from kugetsu.sessions import Checkpoint, Entry, Forked, Heard, LogLine, Replied, Rewound, Session
 from kugetsu.shadows import TASK_MARKER, Shadow
-from kugetsu.tasks import Control, Ending, Outcome, Resume, Task, TaskRecord, TaskReport, new_task_id
+from kugetsu.tasks import Changes, Control, Ending, Outcome, Resume, Task, TaskRecord, TaskReport, new_task_id
 
 
 async def find(house: House, prefix: str) -> TaskRecord:
@@ -73,7 +75,8 @@ async def submit(house: House, task: Task, *, key: str = "", session: Sequence[E
     """
     if not task.prompt.strip():
         raise UsageError("the task has no prompt", fix="say what is to be done")
-    house.shadow(task)  # refuses what could never run
+    with suppress(MissingKeyError):  # keys are those of whoever does the task
+        house.shadow(task)  # refuses what could never run
     await house.workspaces.verify(task)
     submitted = await house.store.submit(task, key=key, most_pending=house.settings.queue.most_pending, session=session)
     house.presences.call_all()
@@ -96,13 +99,12 @@ async def resume(house: House, prefix: str) -> Shadow:
             fix="`kugetsu logs` shows what it does",
         )
     if record.wanted != "cancel":
+        house.shadow(record.task)  # refuses what could never run, before anything is changed
         record = await house.store.control(record.id, Resume())
     if record.state == "waiting":
         raise StateConflictError(
             f"task {record.id} waits for an answer: {record.question}", fix=f"kugetsu answer {record.id} TEXT"
         )
-    if record.wanted != "cancel":
-        house.shadow(record.task)  # refuses what could never run, before anything is claimed
     return house.shadow_of(await _claim(house, record))
 
 
@@ -126,24 +128,52 @@ async def rewind(house: House, prefix: str, turn: int) -> TaskRecord:
     Raises:
         TaskNotFoundError: there is none, or several.
         StateConflictError: there is no such turn, or somebody works on the task.
-        WorkspaceError, RepositoryError: the worktree cannot be put back; the session is, and `resume` tries again.
+        WorkspaceError, RepositoryError: the worktree cannot be put back; nothing was changed.
         RecordError: the store cannot be used.
     """
     record = await find(house, prefix)
     snapshot = snapshot_after(record, await house.store.session(record.id), turn)
     worker = await house.worker.ready()
     claim = await house.store.claim_task(worker.id, record.id, "rewind")
-    outcome = Outcome("paused", f"rewound to turn {turn}")
-    ending = Ending(state="paused", outcome=outcome, report=record.report, attempts=record.attempts)
+    return await finish(_put_back(house, claim, record, Rewound(turn, snapshot)))
+
+
+async def _put_back(house: House, claim: Claim, before: TaskRecord, rewound: Rewound) -> TaskRecord:
+    """Put back a task that is ours, to the end: session first, so that a crash is followed by the worktree."""
+    ending = Ending(
+        state=before.state,
+        outcome=before.outcome or Outcome("interrupted", "it was to be put back"),
+        report=before.report,
+        attempts=before.attempts,
+        available_at=before.available_at,
+        question=before.question,
+    )
     try:
-        await end_marked(TASK_MARKER, record.id)
-        await house.store.append(claim.lease, [Rewound(turn, snapshot)])
-        if record.place:
-            workspace = await house.workspaces.reopen(record.task, record.place, snapshot)
-            await workspace.restore(snapshot)
+        await end_marked(TASK_MARKER, before.id)
+        workspace = None
+        if before.place:
+            workspace = await house.workspaces.reopen(before.task, before.place, rewound.snapshot)
+            if not await workspace.holds(rewound.snapshot):
+                raise WorkspaceError(
+                    f"the worktree of task {before.id} after turn {rewound.turn} was not kept that long",
+                    fix="take a later turn",
+                )
+        # An answer that waits was to a question that may not be asked again.
+        answers = [note.id for note in claim.notes if note.kind == "answer"]
+        await house.store.append(claim.lease, [rewound], taken=answers)
+        ending = Ending(
+            state="paused",
+            outcome=Outcome("paused", f"rewound to turn {rewound.turn}"),
+            report=msgspec.structs.replace(
+                before.report.with_changes(Changes()), check=None, notes=before.task.notices
+            ),
+            attempts=before.attempts,
+        )
+        if workspace:
+            await workspace.restore(rewound.snapshot)
     finally:
-        rewound = await house.store.settle(claim.lease, ending)
-    return rewound
+        record = await house.store.settle(claim.lease, ending)
+    return record
 
 
 async def fork(house: House, prefix: str, turn: int, prompt: str, *, queued: bool = False) -> tuple[Task, list[Entry]]:
@@ -210,10 +240,21 @@ def snapshot_after(record: TaskRecord, lines: Sequence[LogLine], turn: int) -> s
     """
     turns = Session(line.entry for line in lines).turns()
     if turn not in turns:
-        known = f"its turns are {turns[0]} to {turns[-1]}" if turns else "it has no turns yet"
+        known = f"its turns are {_ranges(turns)}" if turns else "it has no turns yet"
         raise StateConflictError(f"task {record.id} has no turn {turn} to go back to", fix=known)
     closed = (line.entry for line in reversed(lines) if isinstance(line.entry, Checkpoint))
     return next((entry.snapshot for entry in closed if entry.turn == turn), "")
+
+
+def _ranges(turns: Sequence[int]) -> str:
+    """Numbers in rising order, neighbours taken together."""
+    parts: list[list[int]] = []
+    for turn in turns:
+        if parts and parts[-1][-1] == turn - 1:
+            parts[-1].append(turn)
+        else:
+            parts.append([turn])
+    return ", ".join(f"{part[0]} to {part[-1]}" if len(part) > 1 else str(part[0]) for part in parts)
 
 
 def _until(lines: Sequence[LogLine], turn: int) -> list[Entry]:

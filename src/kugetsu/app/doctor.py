@@ -47,7 +47,6 @@ async def examine(settings: Settings, environ: Mapping[str, str], model: str = "
         await _git(environ),
         _program("bash", "runs the agents' commands", environ, "install bash"),
         _program("rg", "makes grep faster", environ, "install ripgrep", optional=True),
-        _program("bwrap", "would sandbox commands", environ, "install bubblewrap", optional=True),
         _state_directory(environ),
         *await _records(environ),
         *_keys(settings, environ),

@@ -1,5 +1,6 @@
 """The composition root: settings in, shadows and a worker out."""
 
+import contextlib
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
@@ -25,7 +26,8 @@ _SPARE_SECONDS = 60.0
 
 
 def _tell(sentence: str) -> None:
-    sys.stderr.write(f"kugetsu: {sentence}\n")
+    with contextlib.suppress(OSError, ValueError):  # nobody reads it any more
+        sys.stderr.write(f"kugetsu: {sentence}\n")
 
 
 class House:

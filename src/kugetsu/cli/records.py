@@ -40,14 +40,14 @@ async def free_tasks_of_the_dead(store: Store) -> None:
 
 
 async def find_current(store: Store, prefix: str) -> TaskRecord:
-    """A task as it is at this moment: its report is that of its last run, so while it goes on its session says more.
+    """A task as it is at this moment: its report is that of its last run that came to an end, so its session may say more.
 
     Raises:
         TaskNotFoundError: there is none, or several.
         RecordError: it cannot be read.
     """
     record = await store.find(prefix)
-    if record.final:
+    if record.final and not (record.outcome and record.outcome.kind == "poisonous"):
         return record
     report = record.report
     if record.place:

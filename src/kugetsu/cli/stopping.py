@@ -1,6 +1,7 @@
 """What the signals that end programs do: one is heeded gracefully, the second ends everything at once."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -28,12 +29,14 @@ def heeding_signals(first: Callable[[signal.Signals], None], again: Callable[[si
         received.append(number)
         (first if len(received) == 1 else again)(number)
 
-    for number in SIGNALS:
+    # What was ignored when we were started stays so: that is what `nohup` is for.
+    heeded = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    for number in heeded:
         loop.add_signal_handler(number, on_signal, number)
     try:
         yield
     finally:
-        for number in SIGNALS:
+        for number in heeded:
             loop.remove_signal_handler(number)
 
 
@@ -79,5 +82,8 @@ def end_at_once(tasks: Iterable[str], code: Exit) -> NoReturn:
     """
     for task in tasks:
         kill_marked(TASK_MARKER, task)
-    sys.stderr.write("kugetsu: stopped at once; `kugetsu list` says how the tasks stand, `kugetsu resume ID` goes on\n")
+    with contextlib.suppress(OSError, ValueError):  # nobody reads it any more
+        sys.stderr.write(
+            "kugetsu: stopped at once; `kugetsu list` says how the tasks stand, `kugetsu resume ID` goes on\n"
+        )
     os._exit(code)

@@ -1,6 +1,7 @@
 """The lease of one worker: kept by a heartbeat, whatever its agents do; and the leases of the dead, which are ended."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Final
 
@@ -42,6 +43,7 @@ class Lessee:
         self._seconds = seconds
         self._on_lost = on_lost
         self._held_until = 0.0
+        self._trouble = ""
 
     async def take(self) -> None:
         """Get the lease.
@@ -57,35 +59,39 @@ class Lessee:
         while True:
             await self._clock.sleep(self._seconds / _BEATS)
             await self._beat()
-            try:
-                await reap(self._queue, self._presences)
-            except RecordError:
-                continue  # the next beat tries again
+            # A store that hangs must not keep the next beat from seeing that the lease is over.
+            with contextlib.suppress(RecordError, TimeoutError):
+                async with asyncio.timeout(self._seconds / _BEATS):
+                    await reap(self._queue, self._presences)
+
+    async def forfeit(self, lost: LeaseLostError) -> None:
+        """Give up all tasks and take the lease anew."""
+        self._on_lost(lost)
+        self._held_until = 0.0
+        try:
+            # Given back, not reaped: nobody died. What is still written under the old lease does not count.
+            async with asyncio.timeout(self._seconds / _BEATS):
+                await self._queue.retire(self._worker.id)
+                await self.take()
+        except (RecordError, TimeoutError):
+            self._held_until = 0.0
 
     async def _beat(self) -> None:
         now = self._clock.monotonic()
-        lost = LeaseLostError(f"the lease was not renewed for {self._seconds:g} seconds")
         if now < self._held_until:
             try:
                 async with asyncio.timeout(self._seconds / _BEATS):
                     await self._queue.renew(self._worker.id, self._seconds)
-            except (RecordError, TimeoutError):
-                return
-            except LeaseLostError as error:
-                lost = error
+            except LeaseLostError as lost:
+                await self.forfeit(lost)
+            except RecordError as error:
+                self._trouble = f": {error}"
+            except TimeoutError:
+                self._trouble = ": the store does not answer"
             else:
-                self._held_until = now + self._seconds
-                return
-        self._on_lost(lost)
-        await self._take_anew()
-
-    async def _take_anew(self) -> None:
-        """After a loss: nothing that is still written under the old lease may count."""
-        try:
-            await self._queue.reap({self._worker.id})
-            await self.take()
-        except RecordError:
-            self._held_until = 0.0
+                self._held_until, self._trouble = now + self._seconds, ""
+            return
+        await self.forfeit(LeaseLostError(f"the lease was not renewed for {self._seconds:g} seconds{self._trouble}"))
 
 
 async def reap(queue: Queue, presences: Presences) -> list[TaskRecord]:

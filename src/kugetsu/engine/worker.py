@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Final
 
-from kugetsu.concurrency import first_error
+from kugetsu.concurrency import finish, first_error
 from kugetsu.engine.leases import Lessee, reap
 from kugetsu.engine.presence import Presences, this_host
-from kugetsu.errors import KugetsuError, LeaseLostError, RecordError, StateConflictError
+from kugetsu.errors import KugetsuError, LeaseLostError, MissingKeyError, RecordError, StateConflictError
 from kugetsu.protocols import Attention, Claim, Clock, Concurrency, Store, WorkerInfo
 from kugetsu.shadows import Shadow
 from kugetsu.tasks import Ending, Outcome, TaskReport, new_task_id
@@ -19,8 +19,16 @@ from kugetsu.tasks import Ending, Outcome, TaskReport, new_task_id
 TICK_SECONDS: Final = 0.25
 """How often a worker looks at the queue, and at what users want, when nobody calls it."""
 
+_END_SECONDS: Final = 30.0
+"""How long runs may take to end when their worker ends; a command that resists takes some seconds."""
+
 _GIVE_BACK_SECONDS: Final = 5.0
 """How long to wait before a task that could not be written down is given back once more."""
+
+_NOT_HERE_SECONDS: Final = 60.0
+"""How long a task rests that this worker cannot do for want of a key."""
+
+_NOT_WRITTEN: Final = Outcome("interrupted", "it could not be written down how it went on")
 
 
 @dataclass
@@ -63,6 +71,9 @@ class Worker:
         self._called = asyncio.Event()
         self._news = asyncio.Event()
         self._stopping = asyncio.Event()
+        self._interrupting = False
+        self._losses = 0
+        self._troubled = False
         self._registering = asyncio.Lock()
         self._lessee: Lessee | None = None
         self._lease_seconds = lease_seconds
@@ -76,9 +87,10 @@ class Worker:
                 try:
                     yield self
                 finally:
+                    await finish(self._end_runs())
                     for helper in self._helpers:
                         helper.cancel()
-                    await asyncio.shield(self._retire())
+                    await finish(self._retire())
 
     async def ready(self) -> WorkerInfo:
         """Register, if that is still to be done, and say who this is.
@@ -118,6 +130,7 @@ class Worker:
 
     def interrupt(self) -> None:
         """End what still runs at once; the tasks go on later. May be called twice."""
+        self._interrupting = True
         self.stop()
         for shadow in self._shadows:
             shadow.interrupt("the program was told to stop")
@@ -160,42 +173,57 @@ class Worker:
         with first_error():
             async with asyncio.TaskGroup() as group:
                 while not self._stopping.is_set():
-                    for claim in await self._claim(slots - len(running), limits):
+                    claims = await self._claim(slots - len(running), limits)
+                    if self._stopping.is_set():
+                        break  # what was claimed meanwhile is given back
+                    for claim in claims or ():
                         task = group.create_task(self._run_claimed(claim, make_shadow))
                         running.add(task)
                         task.add_done_callback(running.discard)
                         task.add_done_callback(lambda _task: self.call())
-                    if until_idle and not running and await self._nothing_left():
+                    if until_idle and claims is not None and not running and await self._nothing_left():
                         return
                     await _wait(self._called)
 
-    async def _claim(self, most: int, limits: Concurrency | None) -> list[Claim]:
+    async def _claim(self, most: int, limits: Concurrency | None) -> list[Claim] | None:
+        """Take what is next; None when nobody can tell what that is."""
         if most <= 0:
             return []
         try:
-            return await self._store.claim(self.info.id, most, limits)
+            claims = await self._store.claim(self.info.id, most, limits)
         except LeaseLostError:
-            return []  # the heartbeat takes it anew
+            return None  # the heartbeat takes it anew
         except RecordError as error:
-            self._on_trouble(f"no task can be claimed: {error}")
-            return []
+            self._tell_once(f"no task can be claimed: {error}")
+            if error.unknown and self._lessee:
+                await self._lessee.forfeit(LeaseLostError("nobody knows which tasks were claimed"))
+            return None
+        else:
+            self._troubled = False
+            return claims
 
     async def _nothing_left(self) -> bool:
-        counts = await self._store.counts()
-        return not (counts["pending"] or counts["running"])
+        running = (await self._store.counts())["running"]
+        return not running and await self._store.next_start() is None
 
     async def _run_claimed(self, claim: Claim, make_shadow: Callable[[Claim], Shadow]) -> None:
         """Run a task to its end or halt. What goes wrong harms no other."""
         try:
             shadow = make_shadow(claim)
-        except KugetsuError as error:
-            await self._give_up(claim, Outcome("internal", str(error)))
+        except MissingKeyError as error:
+            # It is this worker that lacks something; the task may go on where it is there, or when it is.
+            self._on_trouble(f"task {claim.record.id} cannot be worked on here: {error}")
+            await self._give_back(claim, Outcome("interrupted", str(error)), _NOT_HERE_SECONDS)
+            return
+        except Exception as error:  # noqa: BLE001 - a defect in one task ends no other
+            await self._give_up(claim, Outcome("internal", str(error) or repr(error)))
             return
         async with self._alive(shadow):
             try:
                 await shadow.run()
             except (LeaseLostError, StateConflictError) as error:
                 self._on_trouble(f"task {claim.record.id} was lost: {error}")
+                await self._give_back(claim)  # in vain if it really was
             except RecordError as error:
                 self._on_trouble(f"task {claim.record.id} could not be written down: {error}")
                 await self._give_back(claim)
@@ -209,14 +237,16 @@ class Worker:
         ending = Ending(state="failed", outcome=outcome, report=claim.record.report, attempts=claim.record.attempts + 1)
         await self._settle(claim, ending)
 
-    async def _give_back(self, claim: Claim) -> None:
+    async def _give_back(
+        self, claim: Claim, outcome: Outcome = _NOT_WRITTEN, seconds: float = _GIVE_BACK_SECONDS
+    ) -> None:
         """Let the task go on later, as soon as that can be written down."""
         ending = Ending(
             state="pending",
-            outcome=Outcome("interrupted", "it could not be written down how it went on"),
+            outcome=outcome,
             report=claim.record.report,
             attempts=claim.record.attempts,
-            available_at=self._clock.now() + _GIVE_BACK_SECONDS,
+            available_at=self._clock.now() + seconds,
         )
         await self._settle(claim, ending)
 
@@ -238,9 +268,16 @@ class Worker:
     @asynccontextmanager
     async def _alive(self, shadow: Shadow) -> AsyncIterator[None]:
         """While a shadow lives. One whose task this worker had lost before waits until its predecessor is gone."""
+        losses = self._losses
         while before := self._live.get(shadow.task.id):
             await before.gone.wait()
         living = self._live[shadow.task.id] = _Living(shadow)
+        if losses != self._losses:
+            shadow.lose(LeaseLostError("the lease was lost before the task could go on"))
+        if self._stopping.is_set():
+            shadow.wind_down("the program was told to stop")
+        if self._interrupting:
+            shadow.interrupt("the program was told to stop")
         try:
             yield
         finally:
@@ -248,9 +285,25 @@ class Worker:
             living.gone.set()
 
     def _lose_all(self, lost: LeaseLostError) -> None:
-        self._on_trouble(str(lost))
+        self._losses += 1
+        self._tell_once(str(lost))
         for shadow in self._shadows:
             shadow.lose(lost)
+
+    def _tell_once(self, sentence: str) -> None:
+        """Say what is wrong with the store, once until it is well again."""
+        if not self._troubled:
+            self._troubled = True
+            self._on_trouble(sentence)
+
+    async def _end_runs(self) -> None:
+        """Whoever leaves while shadows live must not leave them working on tasks that others may take."""
+        if self._live:
+            self.interrupt()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_END_SECONDS):
+                    while self._live:
+                        await next(iter(self._live.values())).gone.wait()
 
     async def _attend(self) -> None:
         """Bring to the shadows what users want, and write down what they have said, until this is cancelled."""
@@ -277,7 +330,7 @@ class Worker:
         if attention.wanted == "cancel":
             shadow.cancel(attention.reason)
         elif attention.wanted == "pause":
-            shadow.pause()
+            shadow.pause(if_still_wanted=True)
 
     async def _retire(self) -> None:
         if self._lessee is None:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from kugetsu.config import PRESETS, ProviderSettings
-from kugetsu.errors import ConfigError
+from kugetsu.errors import ConfigError, MissingKeyError
 
 _KEY: Final = re.compile(r"[!-~]*")
 _SECRET_HEADER: Final = re.compile(r"auth|key|token|secret|cookie|password", re.IGNORECASE)
@@ -108,5 +108,5 @@ def _key(name: str, settings: ProviderSettings, environ: Mapping[str, str]) -> t
         return "", ""
     key = environ.get(variable, "").strip()
     if not key:
-        raise ConfigError(f"no key for {name}: the variable {variable} is not set", fix=f"export {variable}=...")
+        raise MissingKeyError(f"no key for {name}: the variable {variable} is not set", fix=f"export {variable}=...")
     return key, variable

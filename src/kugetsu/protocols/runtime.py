@@ -70,6 +70,11 @@ class Runtime(Protocol):
         """
         ...
 
+    @property
+    def unheard(self) -> Sequence[str]:
+        """What was said to it too late."""
+        ...
+
     def pause(self) -> None:
         """End the run, with the outcome `paused`, as soon as the open turn is closed. Never raises."""
         ...

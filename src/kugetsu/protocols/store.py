@@ -252,10 +252,13 @@ class Queue(Protocol):
         ...
 
     async def reap(self, dead: Collection[str] = ()) -> list[TaskRecord]:
-        """Take the tasks of workers whose lease has expired, or who are known to be dead (see `tasks.abandoned`).
+        """Take the tasks of workers whose lease has expired, or who are known to be dead.
+
+        A death may be put down to the tasks that were there (see `tasks.orphaned`). A lease that merely expired is put
+        down to none: the worker may hang, sleep or be cut off, and live (see `tasks.overdue`).
 
         Returns:
-            The tasks as they are now.
+            The tasks as they are now, without those whose record is damaged: these have failed.
 
         Raises:
             RecordError: it could not be written.
@@ -266,7 +269,8 @@ class Queue(Protocol):
         """Take the tasks that are next: the lowest rank first, then the lowest number.
 
         Only what may start now: pending, its time has come, nothing blocks it, and no limit is exceeded. Tasks whose
-        deadline has passed before they were ever started fail now (see `tasks.expired`).
+        deadline has passed before they were ever started fail now (see `tasks.expired`), as do those whose record is
+        damaged.
 
         Raises:
             LeaseLostError: the worker has no lease.
@@ -325,6 +329,7 @@ class Desk(Protocol):
 
         Raises:
             QueueFullError: there is no room; says how long to wait.
+            UsageError: a text of the task that is no prose cannot be kept as it is (see `Task.require_well_formed`).
             StateConflictError: the id is taken; or the key is that of a task that asked for something else; or one of
                 `task.after` does not exist, or never will be completed.
             LeaseLostError: `worker` has no lease.

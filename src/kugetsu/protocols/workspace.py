@@ -47,6 +47,25 @@ class Workspace(Protocol):
         """Variables that commands in the worktree need: git's author and committer, and where its search ends."""
         ...
 
+    @property
+    def lost_power(self) -> bool:
+        """Whether the machine went down since the worktree was last known to be whole: made, kept or put back.
+
+        Then files that were written last may be lost or cut. False when it is not known.
+        """
+        ...
+
+    async def holds(self, snapshot: str) -> bool:
+        """Whether the worktree could be put back to a snapshot. Changes nothing.
+
+        Args:
+            snapshot: as `snapshot` returned it; empty for the base, which is always there.
+
+        Raises:
+            WorkspaceError: git failed, so it is not known.
+        """
+        ...
+
     async def snapshot(self, turn: int) -> str:
         """Keep the worktree as it is now, untracked files included and ignored ones not, and what is checked out.
 

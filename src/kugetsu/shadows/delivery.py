@@ -61,11 +61,14 @@ async def deliver(workspace: Workspace, task: Task, log: RunLog, *, turn: int, c
     return Delivery(changes, delivered, tuple(dict.fromkeys(problems)), tuple(notes))
 
 
+def shortened(text: str) -> str:
+    """The beginning of a text, as a title."""
+    title = " ".join(text.split())
+    return f"{title[: _TITLE_LENGTH - 3]}..." if len(title) > _TITLE_LENGTH else title
+
+
 def _leftover_message(task: Task) -> str:
-    title = " ".join(task.prompt.split())
-    if len(title) > _TITLE_LENGTH:
-        title = f"{title[: _TITLE_LENGTH - 3]}..."
     return (
-        f"Uncommitted work: {title}\n\n"
+        f"Uncommitted work: {shortened(task.prompt)}\n\n"
         f"The agent of Kugetsu task {task.id} ended without committing this.\nIt was committed for it, as it stood."
     )

@@ -60,6 +60,11 @@ class NativeRuntime:
         """Take what users say; each note once, however often it is given."""
         self._inbox.hear(notes)
 
+    @property
+    def unheard(self) -> Sequence[str]:
+        """What was said to it too late."""
+        return self._inbox.unheard
+
     def pause(self) -> None:
         """End the run as soon as the open turn is closed."""
         self._pausing = True

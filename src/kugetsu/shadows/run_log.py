@@ -1,5 +1,6 @@
 """What one run writes down: its part of the session, of the events, and how it ended."""
 
+import asyncio
 import math
 from collections.abc import Sequence
 
@@ -22,6 +23,7 @@ class RunLog:
         self._crashed = claim.record.crashes > 0
         self._opened: set[int] = set()
         self._waiting: list[Event] = []
+        self._writing = asyncio.Lock()
 
     @property
     def oldest_waiting(self) -> float:
@@ -35,14 +37,22 @@ class RunLog:
 
     async def append(self, *entries: Entry, taken: Sequence[int] = ()) -> None:
         """Write entries, and the events that wait. See `protocols.Journal`."""
-        events, self._waiting = self._waiting, []
-        try:
-            await self._store.append(
-                self._lease, entries, events=events, taken=taken, headway=self._crashed and self._made_headway(entries)
-            )
-        except BaseException:
-            self._waiting = [*events, *self._waiting]
-            raise
+        async with self._writing:  # events are numbered, so what could not be written goes before what is new
+            events, self._waiting = self._waiting, []
+            headway = self._crashed and self._made_headway(entries)
+            try:
+                await self._store.append(self._lease, entries, events=events, taken=taken, headway=headway)
+            except BaseException:
+                self._waiting = [*events, *self._waiting]
+                raise
+
+    async def check(self) -> None:
+        """Make sure that the lease is still there, and write the events that wait.
+
+        Raises:
+            LeaseLostError, RecordError: as for `append`.
+        """
+        await self.append()
 
     async def flush(self) -> None:
         """Write the events that wait.
@@ -72,8 +82,9 @@ class RunLog:
 
     async def settle(self, ending: Ending) -> TaskRecord:
         """End the run, with the events that wait."""
-        events, self._waiting = self._waiting, []
-        return await self._store.settle(self._lease, ending, events=events)
+        async with self._writing:
+            events, self._waiting = self._waiting, []
+            return await self._store.settle(self._lease, ending, events=events)
 
     def _made_headway(self, entries: Sequence[Entry]) -> bool:
         """Whether a turn that this run opened is closed: then the task does not kill every worker at the same place."""

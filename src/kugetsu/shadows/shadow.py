@@ -23,17 +23,19 @@ from kugetsu.events import (
 )
 from kugetsu.failpoints import reach
 from kugetsu.processes import end_marked, moment
-from kugetsu.protocols import Claim, Seat
+from kugetsu.protocols import Claim, Seat, Workspace
 from kugetsu.removal import remove_tree
 from kugetsu.sessions import Session
 from kugetsu.shadows.check import not_run, run_check
-from kugetsu.shadows.delivery import Delivery, deliver
+from kugetsu.shadows.delivery import Delivery, deliver, shortened
+from kugetsu.shadows.fate import fate_of
 from kugetsu.shadows.listener import listening
 from kugetsu.shadows.parts import Parts
-from kugetsu.shadows.residence import TASK_MARKER, Residence, facts_of, move_in
+from kugetsu.shadows.reporting import report_of
+from kugetsu.shadows.residence import TASK_MARKER, Residence, facts_of, find_workspace, settle_in
 from kugetsu.shadows.run_log import RunLog
 from kugetsu.shadows.verdict import HALTS, judge, retold, state_of
-from kugetsu.tasks import CheckResult, Ending, Fate, Note, Outcome, Task, TaskReport, redacted
+from kugetsu.tasks import CheckResult, Ending, Fate, Note, Outcome, Task, TaskReport, Wanted, redacted
 
 T = TypeVar("T")
 
@@ -66,6 +68,7 @@ class Shadow:
         self._cut: Cut = ""
         self._reason = ""
         self._winding_down = ""
+        self._pause_may_lapse = False
         self._used = False
         self._started = self._claimed_at = 0.0
         self._log: RunLog | None = None
@@ -91,8 +94,13 @@ class Shadow:
         """Take what users said through the store; each note once, however often it is given."""
         self._parts.runtime.hear(notes)
 
-    def pause(self) -> None:
-        """Let the task rest as soon as the agent's turn is done. May be called at any time, and twice."""
+    def pause(self, *, if_still_wanted: bool = False) -> None:
+        """Let the task rest as soon as the agent's turn is done. May be called at any time, and twice.
+
+        Args:
+            if_still_wanted: whether it goes on all the same when the user has thought better of it by then.
+        """
+        self._pause_may_lapse = if_still_wanted
         self._parts.runtime.pause()
 
     def cancel(self, reason: str = "cancelled by the user") -> None:
@@ -101,6 +109,8 @@ class Shadow:
 
     def wind_down(self, reason: str = "the program stops") -> None:
         """End this run as soon as the agent's turn is done; the task goes on in a later one. May be called twice."""
+        if not self._winding_down and self._log:
+            self.feed.publish(Noted(message=f"{reason}: the agent ends its turn first"))
         self._winding_down = self._winding_down or reason
         self._parts.runtime.pause()
 
@@ -200,12 +210,17 @@ class Shadow:
         outcome = await self._cancellable(self._live) or self._cut_outcome()
         if outcome.kind == "paused" and self._winding_down:
             outcome = Outcome("interrupted", self._winding_down)
-        fate = self._fate(claim, outcome)
+        elif outcome.kind == "paused" and self._pause_may_lapse and not await self._is_wanted("pause"):
+            outcome = Outcome("interrupted", "a pause was withdrawn when it had begun")
+        fate = await fate_of(claim.record, outcome, self._parts)
         if fate.again_in is not None or outcome.kind in HALTS:
             return await finish(self._halt(outcome, fate))
         reach("agent.finished")
-        await finish(self._parts.runtime.close_turn())
+        await finish(self._close_turn())
         delivery = await finish(self._deliver())
+        fate = await fate_of(claim.record, judge(outcome, delivery, None), self._parts)
+        if fate.again_in is not None:
+            return await finish(self._halt(judge(outcome, delivery, None), fate))
         check = await self._cancellable(lambda: self._check(outcome, delivery))
         reach("check.done")
         if self.task.check and check is None:
@@ -240,15 +255,22 @@ class Shadow:
             raise self._lost
         return Outcome("interrupted" if self._cut == "interrupted" else "cancelled", self._reason)
 
-    def _fate(self, claim: Claim, outcome: Outcome) -> Fate:
-        """What becomes of the task if this is how its run ended."""
-        record = claim.record
-        if outcome.kind in HALTS or outcome.kind in {"completed", "cancelled"}:
-            return Fate(record.attempts)
-        waited = self._parts.clock.now() - record.queued_at
-        return self._parts.requeueing.fate(
-            self.task, outcome, attempts=record.attempts, runs=record.runs, waited=waited
-        )
+    async def _is_wanted(self, wanted: Wanted) -> bool:
+        return (await self._parts.store.find(self.task.id)).wanted == wanted
+
+    async def _close_turn(self) -> None:
+        await self._keep_lease()
+        await self._parts.runtime.close_turn()
+
+    async def _keep_lease(self) -> None:
+        """Make sure that the task is still ours, before anything is done that others would see.
+
+        Raises:
+            LeaseLostError: it is not.
+        """
+        if self._lost:
+            raise self._lost
+        await self._its_log.check()
 
     async def _live(self) -> Outcome:
         """Move into the worktree and let the runtime work in it."""
@@ -281,14 +303,18 @@ class Shadow:
         )
 
     async def _move_in(self) -> Residence:
-        self._residence = await move_in(
+        workspace = await find_workspace(
+            self._claimed, self._session, self._parts.workspaces, self._parts.store, since=self._claimed_at
+        )
+        return await finish(self._settle_in(workspace))
+
+    async def _settle_in(self, workspace: Workspace) -> Residence:
+        """To its end once the worktree is there, so that whoever ends the run finds it."""
+        self._residence = await settle_in(
             self._claimed,
             self._session,
             self._its_log,
-            self._parts.workspaces,
-            self._parts.store,
-            host=(await self._parts.worker()).host,
-            since=self._claimed_at,
+            workspace,
             scratch=self._parts.scratch,
             environment=self._parts.environment,
             allow=self._parts.allow,
@@ -317,9 +343,11 @@ class Shadow:
             try:
                 await self._move_in()
             except (RepositoryError, WorkspaceError, OSError) as error:
-                return Delivery(problems=(str(error),))
+                where = f"The work is in {self._claimed.record.place.path} and was not brought to the branch."
+                return Delivery(problems=(str(error), where))
         if self._residence is None:
             return Delivery()
+        await self._keep_lease()
         await end_marked(TASK_MARKER, self.task.id)
         return await deliver(
             self._residence.workspace,
@@ -346,6 +374,7 @@ class Shadow:
             scratch=home.scratch,
             seconds=self.task.check_seconds,
         )
+        await self._keep_lease()
         await end_marked(TASK_MARKER, self.task.id)
         self.feed.publish(CheckFinished(result=result))
         return result
@@ -362,7 +391,7 @@ class Shadow:
         ending = Ending(
             state=state,
             outcome=outcome,
-            report=self._report(Delivery(), None),
+            report=self._report(None, None),
             available_at=available_at,
             attempts=fate.attempts,
             question=outcome.message if state == "waiting" else "",
@@ -371,11 +400,15 @@ class Shadow:
 
     async def _conclude(self, outcome: Outcome, delivery: Delivery, check: CheckResult | None) -> TaskReport:
         """Decide how the task ended, remove what is no longer needed, and write it all down."""
+        await self._keep_lease()
         outcome = judge(outcome, delivery, check)
+        for text in self._parts.runtime.unheard:
+            delivery = delivery.noting(f'It was told too late, and did not hear: "{shortened(text)}"')
         if self._residence:
             # Everything was delivered before the check, so whatever the check left behind may go.
             workspace, keep = self._residence.workspace, self.task.keep_workspace or not delivery.complete
             reach("close.before")
+            await self._keep_lease()
             if not await workspace.close(keep=keep, residue=True):
                 delivery = delivery.noting(f"The worktree is kept in {workspace.path}.")
             reach("close.after")
@@ -392,22 +425,10 @@ class Shadow:
         self.feed.close()
         return (await self._its_log.settle(ending)).shown
 
-    def _report(self, delivery: Delivery, check: CheckResult | None) -> TaskReport:
-        tally, before, notes = self._session.tally, self._claimed.record.report, self.task.notices
-        report = msgspec.structs.replace(
-            TaskReport.of(self.task).with_changes(delivery.changes),
-            summary=tally.last_text.strip(),
-            check=check,
-            turns=tally.turns,
-            tool_calls=tally.tool_calls,
-            usage=tally.usage.rounded,
-            seconds=round(before.seconds + self._parts.clock.monotonic() - self._started, 3),
-        )
-        if self._residence:
-            workspace = self._residence.workspace
-            notes += workspace.notes
-            report = msgspec.structs.replace(report, base=workspace.base, branch=workspace.branch)
-        return msgspec.structs.replace(report, notes=(*notes, *delivery.notes, *delivery.problems))
+    def _report(self, delivery: Delivery | None, check: CheckResult | None) -> TaskReport:
+        seconds = self._parts.clock.monotonic() - self._started
+        workspace = self._residence.workspace if self._residence else None
+        return report_of(self._claimed.record, self._session, workspace, delivery, check, seconds=seconds)
 
     @property
     def _claimed(self) -> Claim:

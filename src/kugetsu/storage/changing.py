@@ -4,7 +4,7 @@ Every function here is for a transaction that nobody else can write beside.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
@@ -12,7 +12,7 @@ from kugetsu.messages import encode_json, well_formed
 from kugetsu.protocols import Lease
 from kugetsu.storage.appending import Append, append_all
 from kugetsu.storage.evidence import evidence_of
-from kugetsu.storage.rows import held, in_worker, named, readable, write
+from kugetsu.storage.rows import AnyRow, held, in_worker, named, record_if_sound, write
 from kugetsu.storage.schema import dependencies, notes, runs, tasks, waiting, workers
 from kugetsu.tasks import (
     FINAL_STATES,
@@ -20,17 +20,34 @@ from kugetsu.tasks import (
     Ending,
     Outcome,
     Place,
+    Task,
     TaskRecord,
+    TaskReport,
     blocked_for_good,
     controlled,
     given_back,
     orphaned,
+    overdue,
     placed,
     settled,
     unblocked,
 )
 
 _INTERRUPTED: Final = Outcome("interrupted", "its worker died")
+_DAMAGED: Final = Outcome("internal", "its record is damaged")
+
+_AT_REST: Final[dict[str, Any]] = {
+    "state": "failed",
+    "ready": False,
+    "wakes_at": None,
+    "expires_at": None,
+    "worker": "",
+    "blockers": 0,
+    "wanted": "",
+    "reason": "",
+    "question": "",
+}
+"""The columns of a task that failed."""
 
 _end_run: Final = update(runs).where(runs.c.task == bindparam("of_task"), runs.c.ended_at.is_(None))
 _lease_ended: Final = update(workers).values(expires_at=None)
@@ -73,7 +90,7 @@ def control(connection: Connection, task: str, what: Control, now: float) -> Tas
 
 def retire(connection: Connection, worker: str, now: float) -> list[str]:
     """End a worker's lease; what it has is given back."""
-    before = readable(connection.execute(in_worker([worker])))
+    before = sound(connection, connection.execute(in_worker([worker])).all(), now)
     after = [given_back(record) for record in before]
     write(connection, zip(before, after, strict=True), now)
     end_runs(connection, [(record, record.outcome) for record in after], now)
@@ -84,18 +101,21 @@ def retire(connection: Connection, worker: str, now: float) -> list[str]:
 def reap(connection: Connection, dead: Collection[str], now: float) -> list[TaskRecord]:
     """Take the tasks of workers that are dead, or have not been heard of for too long."""
     expired = connection.scalars(select(workers.c.id).where(workers.c.expires_at <= now)).all()
-    gone = {*expired, *(well_formed(worker) for worker in dead)}
+    known = {well_formed(worker) for worker in dead}
+    gone = {*expired, *known}
     if not gone:
         return []
-    before = readable(connection.execute(in_worker(gone)))
+    before = sound(connection, connection.execute(in_worker(gone)).all(), now)
     told = _Evidence(connection, {record.id: record.number for record in before})
-    after = []
-    for worker in gone:
-        after += orphaned([record for record in before if record.worker == worker], now=now, evidence=told)
+    late = [overdue(record) for record in before if record.worker not in known]
+    orphans: list[TaskRecord] = []
+    for worker in known:
+        orphans += orphaned([record for record in before if record.worker == worker], now=now, evidence=told)
     before.sort(key=lambda record: record.number)
-    after.sort(key=lambda record: record.number)
+    after = sorted([*late, *orphans], key=lambda record: record.number)
     write(connection, zip(before, after, strict=True), now)
-    end_runs(connection, [(record, _INTERRUPTED) for record in after], now)
+    ended = [(record, record.outcome) for record in late] + [(record, _INTERRUPTED) for record in orphans]
+    end_runs(connection, ended, now)
     connection.execute(_lease_ended.where(workers.c.id.in_(list(gone))))
     for record in after:
         tell_dependents(connection, record, now)
@@ -107,7 +127,12 @@ def tell_dependents(connection: Connection, record: TaskRecord, now: float) -> N
     over = [record] if record.final else []
     while over:
         after = over.pop()
-        for dependent in _dependents(connection, after):
+        damaged: list[AnyRow] = []
+        for row in _dependents(connection, after):
+            dependent = record_if_sound(row)
+            if dependent is None:
+                damaged.append(row)
+                continue
             if after.state == "completed":
                 now_waiting = unblocked(dependent)
             else:
@@ -117,6 +142,8 @@ def tell_dependents(connection: Connection, record: TaskRecord, now: float) -> N
         if after.state == "completed":
             met = update(dependencies).where(dependencies.c.after == after.number)
             connection.execute(met.values(met=True))
+        for row in damaged:
+            give_up(connection, row, now)
 
 
 def end_runs(connection: Connection, ended: Sequence[tuple[TaskRecord, Outcome | None]], now: float) -> None:
@@ -131,9 +158,32 @@ def end_runs(connection: Connection, ended: Sequence[tuple[TaskRecord, Outcome |
         )
 
 
-def _dependents(connection: Connection, after: TaskRecord) -> list[TaskRecord]:
+def sound(connection: Connection, rows: Sequence[AnyRow], now: float) -> list[TaskRecord]:
+    """The records in rows. Tasks whose record is damaged fail: they must hold up neither others nor a place to run."""
+    found = []
+    for row in rows:
+        record = record_if_sound(row)
+        if record is None:
+            give_up(connection, row, now)
+        else:
+            found.append(record)
+    return found
+
+
+def give_up(connection: Connection, row: AnyRow, now: float) -> None:
+    """Fail a task whose record is damaged. What cannot be read stays as it is, for `check` to find."""
+    columns = {"generation": row.generation + 1, "outcome": encode_json(_DAMAGED), **_AT_REST}
+    connection.execute(update(tasks).where(tasks.c.number == row.number).values(columns))
+    # All that those who wait for it, and its runs, have to know.
+    task = Task(id=row.id, prompt="", repo="", model="")
+    known = TaskRecord(task=task, number=row.number, report=TaskReport.of(task), state="failed", outcome=_DAMAGED)
+    end_runs(connection, [(known, _DAMAGED)], now)
+    tell_dependents(connection, known, now)
+
+
+def _dependents(connection: Connection, after: TaskRecord) -> Sequence[AnyRow]:
     """Tasks that still wait for another one."""
-    rows = connection.execute(
+    return connection.execute(
         select(tasks)
         .join(dependencies, dependencies.c.task == tasks.c.number)
         .where(
@@ -144,7 +194,6 @@ def _dependents(connection: Connection, after: TaskRecord) -> list[TaskRecord]:
         )
         .order_by(tasks.c.number)
     ).all()
-    return readable(rows)
 
 
 def _keep(connection: Connection, number: int, kind: str, text: str, key: str) -> None:

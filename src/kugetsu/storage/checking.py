@@ -1,20 +1,23 @@
 """What is wrong with a database, for `kugetsu doctor`."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Select, func, select
 
 from kugetsu.errors import RecordError
-from kugetsu.storage.connecting import reading
-from kugetsu.storage.failures import DATABASE_ERRORS, cannot
-from kugetsu.storage.opening import DATABASE_NAME, version_of
-from kugetsu.storage.rows import record_of
-from kugetsu.storage.schema import entries, tasks
+from kugetsu.storage.connecting import Access, reading
+from kugetsu.storage.failures import DATABASE_ERRORS, LOOK, cannot
+from kugetsu.storage.logs import entry_of, event_of
+from kugetsu.storage.opening import DATABASE_NAME, exists, read_only, version_of
+from kugetsu.storage.rows import AnyRow, read_outcome, record_of
+from kugetsu.storage.schema import entries, events, runs, tasks
 
 _MOST_NAMED: Final = 10
+"""So many of each kind are named."""
 
 
 async def check(home: Path) -> list[str]:
@@ -27,16 +30,27 @@ async def check(home: Path) -> list[str]:
 
 
 def _check(path: Path) -> list[str]:
-    if not path.exists():
-        return []
-    engine = reading(path, 1)
+    try:
+        if not exists(path):
+            return []
+        try:
+            return _looked_through(path, "")
+        except DATABASE_ERRORS as error:
+            access = read_only(path, error)
+            if access is None:
+                raise
+            return _looked_through(path, access)
+    except DATABASE_ERRORS as error:
+        return [_said(cannot("read", path, error))]
+    except RecordError as error:
+        return [_said(error)]
+
+
+def _looked_through(path: Path, access: Access) -> list[str]:
+    engine = reading(path, 1, access)
     try:
         with engine.connect() as connection:
             return list(_problems(connection, path))
-    except DATABASE_ERRORS as error:
-        return [str(cannot("read", path, error))]
-    except RecordError as error:
-        return [str(error)]
     finally:
         engine.dispose()
 
@@ -48,12 +62,43 @@ def _problems(connection: Connection, path: Path) -> Iterator[str]:
         return
     if not version_of(connection, path):
         return
-    for row in connection.execute(select(tasks)):
-        try:
-            record_of(row)
-        except RecordError as error:
-            yield f"{path}: {error.message}"
+    for damaged in (_damaged_tasks, _damaged_entries, _damaged_events, _damaged_outcomes):
+        yield from (f"{path}: {problem}" for problem in islice(damaged(connection), _MOST_NAMED))
     counted = func.count(), func.max(entries.c.seq)
     broken = select(tasks.c.id).join(entries).group_by(tasks.c.id).having(counted[0] != counted[1]).limit(_MOST_NAMED)
     for task in connection.scalars(broken):
         yield f"{path}: the session of task {task} has a gap"
+
+
+def _damaged_tasks(connection: Connection) -> Iterator[str]:
+    return _damage(connection, select(tasks), record_of)
+
+
+def _damaged_entries(connection: Connection) -> Iterator[str]:
+    query = select(tasks.c.id, entries).join(entries).order_by(entries.c.task, entries.c.seq)
+    return _damage(connection, query, lambda row: entry_of(row, row.id))
+
+
+def _damaged_events(connection: Connection) -> Iterator[str]:
+    query = select(tasks.c.id, events).join(events).order_by(events.c.task, events.c.seq)
+    return _damage(connection, query, lambda row: event_of(row, row.id))
+
+
+def _damaged_outcomes(connection: Connection) -> Iterator[str]:
+    query = select(tasks.c.id, runs).join(runs).order_by(runs.c.task, runs.c.generation)
+    return _damage(connection, query, lambda row: read_outcome(row.outcome, f"run {row.generation} of task {row.id}"))
+
+
+def _damage(connection: Connection, query: Select[Any], read: Callable[[AnyRow], object]) -> Iterator[str]:
+    """What cannot be read of what is kept."""
+    for row in connection.execute(query):
+        try:
+            read(row)
+        except RecordError as error:
+            yield error.message
+
+
+def _said(error: RecordError) -> str:
+    """The words of an error, for somebody who runs `kugetsu doctor` already."""
+    fix = error.fix.removeprefix(LOOK)
+    return f"{error.message} ({fix})" if fix else error.message

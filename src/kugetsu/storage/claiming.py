@@ -9,9 +9,9 @@ from sqlalchemy import Connection, Select, func, insert, literal_column, or_, se
 from kugetsu.messages import well_formed
 from kugetsu.protocols import Claim, Concurrency, WorkerInfo
 from kugetsu.storage.appending import last_events
-from kugetsu.storage.changing import tell_dependents
+from kugetsu.storage.changing import sound, tell_dependents
 from kugetsu.storage.notes import waiting_notes
-from kugetsu.storage.rows import AnyRow, named, no_lease, readable, write
+from kugetsu.storage.rows import AnyRow, named, no_lease, write
 from kugetsu.storage.schema import leased, owned, ready, runs, tasks, workers
 from kugetsu.tasks import Claiming, TaskRecord, claimed, expired
 
@@ -43,14 +43,11 @@ def claim(connection: Connection, worker: str, most: int, limits: Concurrency, n
     _expire(connection, now)
     connection.execute(_promote.where(tasks.c.wakes_at <= now))
     lanes = _Lanes(connection, limits)
-    damaged: list[int] = []
     claims: list[Claim] = []
     while len(claims) < most:
         room = min(most - len(claims), _MOST_AT_ONCE)
-        rows = connection.execute(lanes.next(damaged).limit(room)).all()
-        admitted = [row for row in rows if lanes.admit(row)]
-        records = readable(admitted)
-        damaged += {row.number for row in admitted} - {record.number for record in records}
+        rows = connection.execute(lanes.next().limit(room)).all()
+        records = [record for row in rows if (record := _admitted(connection, lanes, row, now)) is not None]
         claims += _take(connection, worker, records, "queue", now)
         if len(rows) < room:
             break
@@ -88,11 +85,9 @@ class _Lanes:
                 self._repositories[repo] += count
                 self._models[model] += count
 
-    def next(self, besides: Collection[int]) -> Select[Any]:
+    def next(self) -> Select[Any]:
         """Select what may start now, in order."""
         conditions = [ready]
-        if besides:
-            conditions.append(tasks.c.number.not_in(list(besides)))
         repositories = [repo for repo in self._repositories if self._full_repository(repo)]
         models = [model for model in self._models if self._full_model(model)]
         if repositories:
@@ -101,13 +96,14 @@ class _Lanes:
             conditions.append(or_(tasks.c.model.not_in(models), _to_cancel))
         return select(tasks).where(*conditions).order_by(tasks.c.rank, tasks.c.number)
 
-    def admit(self, row: AnyRow) -> bool:
-        """Count a task in, unless those before it took the last place. One that is to be cancelled is always let in."""
-        if row.wanted != "cancel" and (self._full_repository(row.repo) or self._full_model(row.model)):
-            return False
+    def hold(self, row: AnyRow) -> bool:
+        """Whether there is a place left for a task. One that is to be cancelled is always let in."""
+        return row.wanted == "cancel" or not (self._full_repository(row.repo) or self._full_model(row.model))
+
+    def take(self, row: AnyRow) -> None:
+        """Count a task in."""
         self._repositories[row.repo] += 1
         self._models[row.model] += 1
-        return True
 
     def _full_repository(self, repo: str) -> bool:
         limit = self._limits.repositories.get(repo, self._limits.repository)
@@ -118,10 +114,20 @@ class _Lanes:
         return 0 < limit <= self._models[model]
 
 
+def _admitted(connection: Connection, lanes: _Lanes, row: AnyRow, now: float) -> TaskRecord | None:
+    """Count a task in; None when there is no place left for it, or its record is damaged."""
+    if not lanes.hold(row):
+        return None
+    for record in sound(connection, [row], now):
+        lanes.take(row)
+        return record
+    return None
+
+
 def _expire(connection: Connection, now: float) -> None:
     """Fail tasks whose deadline passed before they were ever started."""
     rows = connection.execute(select(tasks).where(tasks.c.expires_at <= now)).all()
-    before = readable(rows)
+    before = sound(connection, rows, now)
     after = [expired(record) for record in before]
     write(connection, zip(before, after, strict=True), now)
     for record in after:

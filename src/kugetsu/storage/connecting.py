@@ -2,7 +2,7 @@
 
 import sqlite3
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from sqlalchemy import URL, Engine, create_engine, event
 from sqlalchemy.pool import NullPool, Pool, QueuePool
@@ -19,6 +19,14 @@ _LOG_BYTES: Final = 64 * 1024 * 1024
 """What the write-ahead log is cut back to after it had to grow."""
 
 
+_ARGUMENTS: Final[dict[str, Any]] = {
+    "timeout": BUSY_SECONDS,
+    "cached_statements": _CACHED_STATEMENTS,
+    "check_same_thread": False,
+    "isolation_level": None,  # transactions begin where this file says, not where the driver guesses
+}
+
+
 def writing(path: Path) -> Engine:
     """Connections that hold the database for themselves from the beginning of each transaction, and make it durable."""
     pragmas = (
@@ -31,20 +39,22 @@ def writing(path: Path) -> Engine:
     return _engine(path, "BEGIN IMMEDIATE", pragmas, NullPool)
 
 
-def reading(path: Path, most: int) -> Engine:
+Access = Literal["", "mode=ro", "immutable=1"]
+"""How a database is opened to be read: as usual; when it cannot be written to; or when even its log cannot be made."""
+
+
+def reading(path: Path, most: int, access: Access = "") -> Engine:
     """Connections that see the database as it was at the beginning of each transaction, and hold up nobody."""
-    return _engine(path, "BEGIN", ("PRAGMA query_only = ON",), QueuePool, pool_size=most, max_overflow=0)
+    options: dict[str, Any] = {"pool_size": most, "max_overflow": 0}
+    if access:
+        uri = f"{path.absolute().as_uri()}?{access}"
+        options["creator"] = lambda: sqlite3.connect(uri, uri=True, **_ARGUMENTS)
+    return _engine(path, "BEGIN", ("PRAGMA query_only = ON",), QueuePool, **options)
 
 
 def _engine(path: Path, begin: str, pragmas: tuple[str, ...], pool: type[Pool], **options: Any) -> Engine:  # noqa: ANN401 - the pool's own
-    arguments = {
-        "timeout": BUSY_SECONDS,
-        "cached_statements": _CACHED_STATEMENTS,
-        "check_same_thread": False,
-        "isolation_level": None,  # transactions begin where this file says, not where the driver guesses
-    }
     url = URL.create("sqlite", database=str(path))
-    engine = create_engine(url, poolclass=pool, connect_args=arguments, **options)
+    engine = create_engine(url, poolclass=pool, connect_args=_ARGUMENTS, **options)
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's connection

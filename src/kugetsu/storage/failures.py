@@ -17,7 +17,8 @@ BUSY_SECONDS: Final = 30.0
 
 _SPACE: Final = "free some disk space; nothing that was written before is lost"
 _RIGHTS: Final = "check the rights of it and of its directory, or set KUGETSU_HOME to one that you can write to"
-_RESTORE: Final = "run `kugetsu doctor`; keep the file, and put a copy of it or an empty directory in its place"
+LOOK: Final = "run `kugetsu doctor`; "
+_RESTORE: Final = f"{LOOK}keep the file, and put a copy of it or an empty directory in its place"
 
 _SYSTEM: Final = {
     errno.ENOSPC: _SPACE,

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, select
 
 from kugetsu.events import Event
 from kugetsu.sessions import Entry, LogLine
-from kugetsu.storage.rows import AnyRow, no_task, read_json
+from kugetsu.storage.rows import AnyRow, bounded, no_task, read_json
 from kugetsu.storage.schema import entries, events, tasks
 
 _entry: Final[msgspec.json.Decoder[Entry]] = msgspec.json.Decoder(Entry)
@@ -21,6 +21,15 @@ def entry_of(row: AnyRow, task: object) -> Entry:
         RecordError: it is damaged.
     """
     return read_json(_entry, row.data, f"entry {row.seq} of the session of task {task}")
+
+
+def event_of(row: AnyRow, task: object) -> Event:
+    """The event in a row.
+
+    Raises:
+        RecordError: it is damaged.
+    """
+    return read_json(_event, row.data, f"event {row.seq} of task {task}")
 
 
 def session_of(connection: Connection, task: str) -> list[LogLine]:
@@ -46,11 +55,11 @@ def events_of(connection: Connection, task: str, after: int, most: int) -> list[
     """
     query = (
         select(events)
-        .where(events.c.task == number_of(connection, task), events.c.seq > after)
+        .where(events.c.task == number_of(connection, task), events.c.seq > bounded(after))
         .order_by(events.c.seq)
-        .limit(most if most > 0 else None)
+        .limit(bounded(most) or None)
     )
-    return [read_json(_event, row.data, f"event {row.seq} of task {task}") for row in connection.execute(query)]
+    return [event_of(row, task) for row in connection.execute(query)]
 
 
 def number_of(connection: Connection, task: str) -> int:

@@ -1,6 +1,8 @@
 """Opening the database: made if it is missing, brought to the newest version, or refused in words."""
 
+import errno
 import os
+import sqlite3
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +11,7 @@ from typing import Any, Final, TypeVar
 from sqlalchemy import Connection, Engine, Select, column, inspect, select, table
 
 from kugetsu.errors import RecordError
-from kugetsu.storage.connecting import reading, writing
+from kugetsu.storage.connecting import Access, reading, writing
 from kugetsu.storage.failures import BUSY_SECONDS, DATABASE_ERRORS, cannot, primary_code
 from kugetsu.storage.schema import metadata
 
@@ -37,6 +39,25 @@ def prepare(path: Path) -> None:
     except OSError as error:
         raise cannot("open", path, error) from error
     _with_engine(path, lambda engine: _prepare(engine, path))
+
+
+def prepare_reading(path: Path) -> Access:
+    """Prepare a database that is there to be read; one that cannot be written to is taken as it is.
+
+    Returns:
+        How it can be opened.
+
+    Raises:
+        RecordError: as for `prepare`; or it cannot be written to, and is not of the newest version.
+    """
+    try:
+        prepare(path)
+    except RecordError as error:
+        access = read_only(path, error.__cause__)
+        if access is None:
+            raise
+        return access
+    return ""
 
 
 def prepare_empty(path: Path) -> None:
@@ -69,6 +90,72 @@ def version_of(connection: Connection, path: Path) -> str:
             fix="upgrade kugetsu, or set KUGETSU_HOME to another directory",
         )
     return str(version)
+
+
+def exists(path: Path) -> bool:
+    """Whether there is a database.
+
+    Raises:
+        RecordError: it cannot be seen.
+    """
+    try:
+        return path.exists()
+    except OSError as error:
+        raise cannot("open", path, error) from error
+
+
+def read_only(path: Path, refusal: BaseException | None) -> Access | None:
+    """How a database can be opened that cannot be written to.
+
+    Args:
+        path: of its file.
+        refusal: what the database or the system said.
+
+    Returns:
+        None when it cannot be read either, or is refused for another reason.
+
+    Raises:
+        RecordError: it is not of the newest version.
+    """
+    if not _is_refused(refusal):
+        return None
+    if _version_read(path, "mode=ro"):
+        return "mode=ro"
+    log = path.with_name(f"{path.name}-wal")
+    # Without its log, what is in there would be missed.
+    if not (log.exists() and log.stat().st_size) and _version_read(path, "immutable=1"):
+        return "immutable=1"
+    return None
+
+
+def _is_refused(error: BaseException | None) -> bool:
+    """Whether it may be that the database can only be read."""
+    if isinstance(error, OSError):
+        return error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}
+    codes = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM}
+    return isinstance(error, Exception) and primary_code(error) in codes
+
+
+def _version_read(path: Path, access: Access) -> bool:
+    """Whether the database can be read so.
+
+    Raises:
+        RecordError: it is not of the newest version.
+    """
+    engine = reading(path, 1, access)
+    try:
+        with engine.connect() as connection:
+            version = version_of(connection, path)
+    except DATABASE_ERRORS:
+        return False
+    finally:
+        engine.dispose()
+    if version != VERSION:
+        raise RecordError(
+            f"{path} is of version {version or 'none'}, and cannot be brought to version {VERSION}: it is read-only",
+            fix="check the rights of it and of its directory",
+        )
+    return True
 
 
 def _with_engine(path: Path, act: Callable[[Engine], None]) -> None:

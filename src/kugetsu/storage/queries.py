@@ -9,7 +9,7 @@ from sqlalchemy import Connection, func, select
 from kugetsu.errors import TaskNotFoundError
 from kugetsu.protocols import WorkerInfo, WorkerState
 from kugetsu.storage.logs import number_of
-from kugetsu.storage.rows import LIST_FIX, find_row, no_task, read_outcome, readable, record_of
+from kugetsu.storage.rows import LIST_FIX, bounded, find_row, no_task, read_outcome, readable, record_of
 from kugetsu.storage.schema import STATES, leased, runs, tasks, workers
 from kugetsu.tasks import Run, TaskRecord, TaskReport, TaskState
 
@@ -45,11 +45,11 @@ def find(connection: Connection, prefix: str) -> TaskRecord:
 
 def reports(connection: Connection, states: Collection[TaskState], most: int, before: int) -> list[TaskReport]:
     """Tasks, newest first. Damaged ones are left out: see `check`."""
-    query = select(tasks).order_by(tasks.c.number.desc()).limit(most if most > 0 else None)
+    query = select(tasks).order_by(tasks.c.number.desc()).limit(bounded(most) or None)
     if states:
         query = query.where(tasks.c.state.in_(list(states)))
     if before > 0:
-        query = query.where(tasks.c.number < before)
+        query = query.where(tasks.c.number < bounded(before))
     return [record.shown for record in readable(connection.execute(query))]
 
 

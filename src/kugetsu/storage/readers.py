@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 from sqlalchemy import Connection
 
 from kugetsu.errors import RecordError
-from kugetsu.storage.connecting import reading
+from kugetsu.storage.connecting import Access, reading
 from kugetsu.storage.failures import DATABASE_ERRORS, cannot
 
 T = TypeVar("T")
@@ -20,9 +20,9 @@ _READERS: Final = 3
 class Readers:
     """A few threads, each with a connection while it reads."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, access: Access = "") -> None:
         self._path = path
-        self._engine = reading(path, _READERS)
+        self._engine = reading(path, _READERS, access)
         self._threads = ThreadPoolExecutor(_READERS, thread_name_prefix="kugetsu-reader")
         self._closed = False
 

@@ -11,7 +11,7 @@ from kugetsu.errors import LeaseLostError, RecordError, TaskNotFoundError
 from kugetsu.messages import encode_json, well_formed
 from kugetsu.protocols import Lease
 from kugetsu.storage.schema import owned, tasks
-from kugetsu.tasks import Outcome, Place, Task, TaskRecord, TaskReport
+from kugetsu.tasks import MOST_INTEGER, Outcome, Place, Task, TaskRecord, TaskReport
 
 T = TypeVar("T")
 
@@ -167,17 +167,25 @@ def held(connection: Connection, lease: Lease) -> TaskRecord:
 
 
 def readable(rows: Iterable[AnyRow]) -> list[TaskRecord]:
-    """The records in rows. Damaged ones are left out: they hold up nobody, and stay as they are for `check` to find."""
-    found = []
-    for row in rows:
-        with contextlib.suppress(RecordError):
-            found.append(record_of(row))
-    return found
+    """The records in rows. Damaged ones are left out, for `check` to find."""
+    return [record for row in rows if (record := record_if_sound(row)) is not None]
+
+
+def record_if_sound(row: AnyRow) -> TaskRecord | None:
+    """The record in a row; None for one that is damaged."""
+    with contextlib.suppress(RecordError):
+        return record_of(row)
+    return None
 
 
 def in_worker(workers: Collection[str]) -> Any:  # noqa: ANN401 - a select of rows
     """Select the running tasks of workers, oldest first."""
     return select(tasks).where(tasks.c.worker.in_(list(workers)), owned).order_by(tasks.c.number)
+
+
+def bounded(number: int) -> int:
+    """The nearest number from 0 on that the database knows."""
+    return min(max(0, number), MOST_INTEGER)
 
 
 def no_task(task: str) -> TaskNotFoundError:

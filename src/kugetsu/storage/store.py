@@ -28,6 +28,7 @@ from kugetsu.sessions import Entry, LogLine
 from kugetsu.storage import changing, claiming, effects, logs, notes, opening, queries, submitting
 from kugetsu.storage.appending import Append
 from kugetsu.storage.claiming import claim_task as take_task
+from kugetsu.storage.connecting import Access
 from kugetsu.storage.readers import Readers
 from kugetsu.storage.writer import Writer
 from kugetsu.tasks import Claiming, Control, Ending, Place, Run, Task, TaskRecord, TaskReport, TaskState
@@ -40,12 +41,12 @@ class SqlStore:
         path: of the file.
     """
 
-    def __init__(self, path: Path, clock: Clock, *, passing: bool = False) -> None:
+    def __init__(self, path: Path, clock: Clock, *, passing: bool = False, access: Access = "") -> None:
         self.path = path
         self._clock = clock
         self._passing = passing
         self._writer = Writer(path)
-        self._readers = Readers(path)
+        self._readers = Readers(path, access)
 
     @classmethod
     async def open(cls, home: Path, clock: Clock | None = None, *, create: bool = True) -> "SqlStore":
@@ -55,16 +56,23 @@ class SqlStore:
             home: the directory; made if it is missing.
             clock: gives the time of leases and of everything else; the machine's by default.
             create: False to make nothing: where there is no database, the store is empty and takes nothing in.
+                One that cannot be written to can still be read.
 
         Raises:
             RecordError: it cannot be made or opened, is no database of Kugetsu, or one of a newer version.
         """
         path = home / opening.DATABASE_NAME
-        passing = not create and not await asyncio.to_thread(path.exists)
+        passing = not create and not await asyncio.to_thread(opening.exists, path)
         if passing:
             path = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="kugetsu-")) / opening.DATABASE_NAME
-        await asyncio.to_thread(opening.prepare_empty if passing else opening.prepare, path)
-        return cls(path, clock or SystemClock(), passing=passing)
+        access: Access = ""
+        if passing:
+            await asyncio.to_thread(opening.prepare_empty, path)
+        elif create:
+            await asyncio.to_thread(opening.prepare, path)
+        else:
+            access = await asyncio.to_thread(opening.prepare_reading, path)
+        return cls(path, clock or SystemClock(), passing=passing, access=access)
 
     async def close(self) -> None:
         """Write what is under way, and let go. May be called twice; nothing else may be called after it."""
@@ -180,6 +188,7 @@ class SqlStore:
         """Take in a task. It is accepted when this returns."""
         reach("submit.before")
         submitting.require_id(task.id)
+        task.require_well_formed()
         self._require_home()
         submission = submitting.Submission(
             task=task, key=key, most_pending=most_pending, worker=worker, session=tuple(session)

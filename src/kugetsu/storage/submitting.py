@@ -13,7 +13,7 @@ from kugetsu.protocols import Submitted
 from kugetsu.sessions import Entry
 from kugetsu.storage.appending import begin_session
 from kugetsu.storage.claiming import claim_task
-from kugetsu.storage.rows import changing, find_row, record_of
+from kugetsu.storage.rows import bounded, changing, find_row, record_of
 from kugetsu.storage.schema import dependencies, runs, tasks
 from kugetsu.tasks import Task, TaskRecord, submitted
 
@@ -128,7 +128,7 @@ def _blockers(connection: Connection, task: Task) -> list[int]:
 
 
 def _require_room(connection: Connection, most: int, now: float) -> None:
-    some = select(tasks.c.number).where(tasks.c.state == "pending").limit(most).subquery()
+    some = select(tasks.c.number).where(tasks.c.state == "pending").limit(bounded(most)).subquery()
     pending = connection.scalar(select(func.count()).select_from(some)) or 0
     if pending < most:
         return

@@ -22,6 +22,7 @@ from kugetsu.tasks.record import (
 from kugetsu.tasks.redaction import redacted
 from kugetsu.tasks.task import (
     FINAL_STATES,
+    MOST_INTEGER,
     MOST_PRIORITY,
     Changes,
     CheckResult,
@@ -44,6 +45,7 @@ from kugetsu.tasks.transitions import (
     expired,
     given_back,
     orphaned,
+    overdue,
     placed,
     settled,
     submitted,
@@ -55,6 +57,7 @@ __all__ = [
     "BRANCH_PREFIX",
     "FINAL_STATES",
     "MOST_CRASHES",
+    "MOST_INTEGER",
     "MOST_PRIORITY",
     "TRANSITIONS",
     "Answer",
@@ -95,6 +98,7 @@ __all__ = [
     "given_back",
     "new_task_id",
     "orphaned",
+    "overdue",
     "placed",
     "rank",
     "redacted",

@@ -109,6 +109,7 @@ class TaskRecord(msgspec.Struct, frozen=True, kw_only=True):
             priority=self.priority,
             question=self.question,
             available_at=self.available_at,
+            waits_for=self.blockers,
             runs=self.runs,
             attempts=self.attempts,
         )

@@ -1,11 +1,12 @@
 """A task: what was asked for, and what became of it."""
 
+import math
 from typing import Any, Final, Literal
 
 import msgspec
 
-from kugetsu.errors import LimitKind, ModelFailure
-from kugetsu.messages import Usage
+from kugetsu.errors import LimitKind, ModelFailure, UsageError
+from kugetsu.messages import Usage, well_formed
 from kugetsu.tasks.redaction import redacted
 
 TaskState = Literal["pending", "running", "waiting", "paused", "completed", "failed", "cancelled"]
@@ -40,6 +41,26 @@ MOST_PRIORITY: Final = 100
 """The highest priority; the lowest is the same below 0."""
 
 
+MOST_INTEGER: Final = 2**63 - 1
+"""The highest number that a store keeps."""
+
+
+def _require_numbers(struct: msgspec.Struct) -> None:
+    """Look whether the numbers in a struct can be stored and read back.
+
+    Raises:
+        ValueError: one cannot; the message names its field.
+    """
+    for field in struct.__struct_fields__:
+        match getattr(struct, field):
+            case float() as value if not math.isfinite(value):
+                raise ValueError(f"`{field}` must be a finite number, got {value:g}")
+            case int() as value if abs(value) > MOST_INTEGER:
+                raise ValueError(f"`{field}` must be at most {MOST_INTEGER}")
+            case _:
+                pass
+
+
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What one task may use up. 0 means no limit.
 
@@ -59,6 +80,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     usd: float = 10.0
 
     def __post_init__(self) -> None:
+        _require_numbers(self)
         for field in self.__struct_fields__:
             if (value := getattr(self, field)) < 0:
                 raise ValueError(f"`{field}` must be 0 (no limit) or more, got {value:g}")
@@ -119,6 +141,20 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError(f"`priority` must be from -{MOST_PRIORITY} to {MOST_PRIORITY}, got {self.priority}")
         if self.attempts < 1:
             raise ValueError(f"`attempts` must be 1 or more, got {self.attempts}")
+        _require_numbers(self)
+
+    def require_well_formed(self) -> None:
+        """Look whether its texts can be kept as they are. The words to the model may be mended, names may not.
+
+        Raises:
+            UsageError: one of them holds bytes that are no UTF-8.
+        """
+        for field in ("repo", "base", "model", "check"):
+            text = getattr(self, field)
+            if well_formed(text) != text:
+                raise UsageError(
+                    f"`{field}` is not well-formed Unicode: {ascii(text)[1:-1]}", fix="use a path and names in UTF-8"
+                )
 
 
 class Outcome(msgspec.Struct, frozen=True, rename={"kind": "class"}):
@@ -184,6 +220,7 @@ class TaskReport(msgspec.Struct, frozen=True, kw_only=True):
         notes: what the user should know about this run, one sentence each.
         question: what the model asks, empty when it asks nothing.
         available_at: when a pending task may start; seconds since the epoch, 0 for at once.
+        waits_for: how many tasks must be completed before.
         runs: how many runs were begun.
         attempts: how many of them failed.
     """
@@ -213,6 +250,7 @@ class TaskReport(msgspec.Struct, frozen=True, kw_only=True):
     priority: int = 0
     question: str = ""
     available_at: float = 0.0
+    waits_for: int = 0
     runs: int = 0
     attempts: int = 0
 

@@ -81,6 +81,8 @@ def claimed(record: TaskRecord, worker: str, *, claiming: Claiming = "queue") ->
     """
     if record.state not in _CLAIMABLE[claiming]:
         raise _refusal(record, "be run")
+    if claiming == "rewind" and record.wanted == "cancel":
+        raise _refusal(record, "be put back")
     if record.blockers:
         raise StateConflictError(f"task {record.id} waits for {record.blockers} other tasks to be completed")
     return _to(
@@ -190,13 +192,22 @@ def abandoned(record: TaskRecord, *, blame: float = 1.0, evidence: str = "") -> 
 
 def given_back(record: TaskRecord) -> TaskRecord:
     """Its worker stopped in good order without having begun with it, or in the middle."""
+    return _left(record, "its worker stopped")
+
+
+def overdue(record: TaskRecord) -> TaskRecord:
+    """Its worker's lease expired. It may live all the same: hung, suspended, cut off. So nobody is to blame for it."""
+    return _left(record, "its worker was not heard of in time")
+
+
+def _left(record: TaskRecord, why: str) -> TaskRecord:
     state: TaskState = "paused" if record.wanted == "pause" else "pending"
     return _to(
         record,
         state,
         worker="",
         generation=record.generation + 1,
-        outcome=Outcome("interrupted", "its worker stopped"),
+        outcome=Outcome("interrupted", why),
         wanted="" if state == "paused" else record.wanted,
     )
 
@@ -316,7 +327,8 @@ def _answered(record: TaskRecord, text: str, answered: Sequence[str]) -> Changed
         return Changed(record)
     if not record.question or answered or record.state not in {"waiting", "paused"}:
         raise StateConflictError(
-            f"task {record.id} is {record.state} and asks nothing", fix="tell it something with `kugetsu steer`"
+            f"task {record.id} is {record.state} and asks nothing",
+            fix=_WHAT_NEXT[record.state].format(id=record.id),
         )
     state: TaskState = "pending" if record.state == "waiting" else "paused"
     return Changed(_to(record, state, available_at=0.0, question=""), ("answer", text))
@@ -343,14 +355,15 @@ _MOST_SUSPECT_SECONDS: Final = 60.0
 
 _FREE: Final[dict[str, Any]] = {"worker": "", "wanted": "", "reason": "", "question": "", "blockers": 0}
 
+# `{id}` stands for the task's.
 _WHAT_NEXT: Final[dict[TaskState, str]] = {
     "pending": "it waits for its turn",
     "running": "it is being worked on: `kugetsu steer`, `pause` and `cancel` reach it",
-    "waiting": "it waits for an answer: `kugetsu answer ID TEXT`",
-    "paused": "`kugetsu resume ID` lets it go on",
-    "completed": "`kugetsu fork ID --turn N PROMPT` goes on from any of its turns",
-    "failed": "`kugetsu retry ID` tries it again",
-    "cancelled": "`kugetsu retry ID` tries it again",
+    "waiting": "it waits for an answer: `kugetsu answer {id} TEXT`",
+    "paused": "`kugetsu resume {id}` lets it go on",
+    "completed": "`kugetsu fork {id} --turn N PROMPT` goes on from any of its turns",
+    "failed": "`kugetsu retry {id}` tries it again",
+    "cancelled": "`kugetsu retry {id}` tries it again",
 }
 
 
@@ -358,9 +371,10 @@ def _refusal(record: TaskRecord, what: str) -> StateConflictError:
     if record.wanted == "cancel":
         return StateConflictError(
             f"task {record.id} is being cancelled and cannot {what}",
-            fix="once it is, `kugetsu retry ID` tries it again",
+            fix=f"once it is, `kugetsu retry {record.id}` tries it again",
         )
-    return StateConflictError(f"task {record.id} is {record.state} and cannot {what}", fix=_WHAT_NEXT[record.state])
+    fix = _WHAT_NEXT[record.state].format(id=record.id)
+    return StateConflictError(f"task {record.id} is {record.state} and cannot {what}", fix=fix)
 
 
 def _to(record: TaskRecord, state: TaskState, **changes: Any) -> TaskRecord:  # noqa: ANN401 - fields of the record

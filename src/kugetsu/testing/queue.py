@@ -32,6 +32,7 @@ from kugetsu.tasks import (
     expired,
     given_back,
     orphaned,
+    overdue,
     placed,
     redacted,
     settled,
@@ -137,10 +138,14 @@ class MemoryQueue:
         left: list[Kept] = []
         for worker in gone:
             mine = self._running(worker)
-            told = {kept.record.id: kept.evidence for kept in mine}
-            orphans = orphaned([kept.record for kept in mine], now=now, evidence=told)
+            if worker in dead:
+                told = {kept.record.id: kept.evidence for kept in mine}
+                orphans = orphaned([kept.record for kept in mine], now=now, evidence=told)
+            else:
+                orphans = [overdue(kept.record) for kept in mine]
+            why = "its worker died" if worker in dead else "its worker was not heard of in time"
             for kept, orphan in zip(mine, orphans, strict=True):
-                kept.end_run(Outcome("interrupted", "its worker died"), now)
+                kept.end_run(Outcome("interrupted", why), now)
                 self._shelf.put(kept, orphan)
             left += mine
         left.sort(key=lambda kept: kept.record.number)

@@ -40,6 +40,7 @@ class MemoryStore(MemoryQueue):
         session: Sequence[Entry] = (),
     ) -> Submitted:
         """Take in a task; see `protocols.Desk`."""
+        task.require_well_formed()
         if key in self._keys:
             return Submitted(_same(self._shelf.get(self._keys[key]).record, task), created=False)
         if not TASK_ID.fullmatch(task.id):
@@ -81,9 +82,9 @@ class MemoryStore(MemoryQueue):
         found = [
             record.shown
             for record in records
-            if (not states or record.state in states) and (not before or record.number < before)
+            if (not states or record.state in states) and (before <= 0 or record.number < before)
         ]
-        return found[:most] if most else found
+        return found[:most] if most > 0 else found
 
     async def counts(self) -> dict[TaskState, int]:
         """How many tasks are in each state."""
@@ -93,7 +94,7 @@ class MemoryStore(MemoryQueue):
     async def events(self, task: str, *, after: int = 0, most: int = 0) -> list[Event]:
         """A task's events, oldest first; see `protocols.Desk`."""
         found = [event for event in self._shelf.get(task).events if event.seq > after]
-        return found[:most] if most else found
+        return found[:most] if most > 0 else found
 
     async def session(self, task: str) -> list[LogLine]:
         """A task's session, oldest first."""

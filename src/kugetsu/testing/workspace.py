@@ -27,6 +27,7 @@ class DirectoryWorkspace:
     """
 
     notes: tuple[str, ...] = ()
+    lost_power = False
     base = "0" * 40
 
     def __init__(self, path: Path, branch: str, kept: Path | None = None) -> None:
@@ -43,6 +44,10 @@ class DirectoryWorkspace:
     async def snapshot(self, turn: int) -> str:  # noqa: ARG002 - the same files make the same snapshot, whatever the turn
         """Keep a copy of everything in the directory; the id is a digest of it."""
         return await asyncio.to_thread(_keep, self.path, self._kept)
+
+    async def holds(self, snapshot: str) -> bool:
+        """Whether there is such a copy; the base always is."""
+        return not snapshot or await asyncio.to_thread((self._kept / snapshot).is_dir)
 
     async def restore(self, snapshot: str) -> None:
         """Put the directory back to a snapshot; empty it for the base."""

@@ -1,11 +1,13 @@
 """The commit a task starts from, and the name it goes by."""
 
+import asyncio
 import difflib
 import re
 from typing import Final
 
 import msgspec
 
+from kugetsu.concurrency import first_error
 from kugetsu.errors import RepositoryError
 from kugetsu.tasks import BRANCH_PREFIX
 from kugetsu.workspace.source import Source
@@ -46,8 +48,11 @@ async def resolve_base(source: Source, wanted: str) -> Base:
 
 async def _checked_out(source: Source) -> Base:
     head = _head(source)
-    [commit] = await source.here.resolve(f"{head}^{{commit}}")
-    named = await source.here.ask("symbolic-ref", "--quiet", head)
+    with first_error():
+        async with asyncio.TaskGroup() as group:
+            found = group.create_task(source.here.resolve(f"{head}^{{commit}}"))
+            naming = group.create_task(source.here.ask("symbolic-ref", "--quiet", head))
+    [commit], named = found.result(), naming.result()
     ref = named.stdout.decode(errors="surrogateescape").removesuffix("\n")
     if commit:
         return Base(commit, _branch(ref))

@@ -10,7 +10,7 @@ from kugetsu.workspace.git import Git, agent_environment
 from kugetsu.workspace.mirror import open_mirror
 from kugetsu.workspace.private import Private, private_of, task_id_of
 from kugetsu.workspace.result import result
-from kugetsu.workspace.source import Source, open_source
+from kugetsu.workspace.source import Source, open_source_again
 from kugetsu.workspace.state import environment, read_state
 from kugetsu.workspace.wording import printable
 
@@ -43,7 +43,7 @@ async def _open(home: Path, repo: str, environ: Mapping[str, str]) -> Source:
     address = parse_address(repo)
     if isinstance(address, RemoteUrl):
         return await open_mirror(home, address, environ)
-    return await open_source(address, environ)
+    return await open_source_again(address, environ)
 
 
 async def _of_worktree(private: Private, base: str, environ: Mapping[str, str]) -> bytes:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import secrets
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +11,7 @@ from kugetsu.errors import LeaseLostError
 from kugetsu.processes import end_marked
 from kugetsu.removal import remove_tree
 from kugetsu.workspace.delivery import branch_in
+from kugetsu.workspace.owner import in_use
 from kugetsu.workspace.private import Private
 from kugetsu.workspace.source import Source
 from kugetsu.workspace.state import MARKER, marker_of
@@ -55,24 +57,40 @@ async def end_git(private: Private, since: float | None = None) -> None:
     await end_marked(MARKER, marker_of(private), since=since)
 
 
-async def clear(source: Source, private: Private) -> None:
+async def clear(source: Source, private: Private) -> tuple[str, ...]:
     """Remove what a making left that was killed, where nobody ever worked.
 
     The branch goes first, and only if it is where it was made, or another reference has its commit too, and nobody has
     it checked out.
 
+    What anything else changed there meanwhile, an editor for example, is moved aside with the worktree.
+
+    Returns:
+        What the user should know.
+
     Raises:
         LeaseLostError: somebody works there: it is the caller that has lost the task.
+        OSError: it could not be moved.
         RepositoryError, WorkspaceError: git failed.
     """
-    if await asyncio.to_thread(_worked_in, private):
+    touched = await asyncio.to_thread(_worked_in, private)
+    if touched and in_use(private.repository):
         raise LeaseLostError(f"somebody works in {printable(private.worktree)} already")
     await end_git(private)
     commit, checked_out = await branch_in(source, private.branch)
     if commit and not checked_out and (commit in private.made_at or await _has_other_name(source, commit)):
         await source.store.ask("update-ref", "-d", f"refs/heads/{private.branch}", commit)
+    notes = (_move_aside(private.worktree),) if touched and private.worktree_exists else ()
     for directory in (private.worktree, private.repository):
         await discard(directory)
+    return notes
+
+
+def _move_aside(worktree: Path) -> str:
+    """Let a worktree in which something was changed stay, under another name; returns what is said of it."""
+    aside = worktree.with_name(f"{worktree.name}.aside-{secrets.token_hex(4)}")
+    worktree.rename(aside)
+    return f"What was changed in the worktree before the task began was moved to {printable(aside)}."
 
 
 def _worked_in(private: Private) -> bool:

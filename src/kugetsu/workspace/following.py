@@ -137,7 +137,7 @@ class FollowingIndex:
     @property
     def _sparse(self) -> bool:
         """Whether the agent asked for a part of the files: then only its own index knows which are left out."""
-        return (self._private.admin / "info" / "sparse-checkout").exists()
+        return self._private.sparse.exists()
 
     async def _keep_to_rules(self, *, changed: bool) -> bool:
         """Leave out what is ignored by now, and add what is ignored but the agent added; whether that changed it."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from kugetsu.concurrency import finish, first_error
 from kugetsu.errors import RepositoryError, WorkspaceError
 from kugetsu.workspace.base import Base, resolve_base
+from kugetsu.workspace.boot import Boot
 from kugetsu.workspace.contents import contents_notes
 from kugetsu.workspace.delivery import DELIVERED
 from kugetsu.workspace.discarding import discard
@@ -68,6 +69,7 @@ class Making:
         tags = await self._gather(wanted)
         self.owner.check()
         fill(self._private, self._source.common, self.base, tags, config_text(self.config))
+        Boot(self._private.repository).note(durably=False)
         with first_error():
             async with asyncio.TaskGroup() as group:
                 group.create_task(finish(self._create_branch()))

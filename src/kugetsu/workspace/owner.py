@@ -1,7 +1,11 @@
 """Whose a task's worktree is: the last process that made or opened it; an earlier one, revived, keeps its hands off."""
 
+import contextlib
+import fcntl
 import os
 import secrets
+import weakref
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +21,8 @@ class Owner:
     The queue's lease decides who has a task. This is for what the queue cannot see: a worker that was stopped in the
     middle of a method, lost its lease meanwhile, and goes on. It is asked before each step that changes anything.
 
+    As long as it is there, `in_use` finds it; not when its process has ended.
+
     Args:
         repository: the task's private repository.
     """
@@ -24,6 +30,7 @@ class Owner:
     def __init__(self, repository: Path) -> None:
         self._path = repository / _NAME
         self._token = secrets.token_hex(8).encode()
+        self._let_go: Callable[[], object] = _nothing
 
     def claim(self) -> None:
         """Take the worktree over.
@@ -33,10 +40,11 @@ class Owner:
         """
         # All tokens have one length, so one write takes the place of another: no reader sees a part.
         descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            os.pwrite(descriptor, self._token, 0)
-        finally:
-            os.close(descriptor)
+        self._let_go()  # of a file that was there before
+        self._let_go = weakref.finalize(self, os.close, descriptor)
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        os.pwrite(descriptor, self._token, 0)
 
     def check(self) -> None:
         """Do nothing while the worktree is ours, or its repository is gone.
@@ -54,3 +62,22 @@ class Owner:
             return self._path.read_bytes() == self._token
         except (FileNotFoundError, NotADirectoryError):
             return True
+
+
+def in_use(repository: Path) -> bool:
+    """Whether a process that lives made or opened a task's repository, and still holds it."""
+    try:
+        descriptor = os.open(repository / _NAME, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # it is held; or a file system without locks, where nobody knows
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _nothing() -> None:
+    """Nothing is held."""

@@ -62,6 +62,11 @@ class Private(msgspec.Struct, frozen=True):
         return self.admin / "index"
 
     @property
+    def sparse(self) -> Path:
+        """A file that is there when the agent asked for a part of the files; it says for which."""
+        return self.admin / "info" / "sparse-checkout"
+
+    @property
     def exists(self) -> bool:
         """Whether the repository is there, and whole."""
         return (self.repository / "objects").is_dir() and not self.unfinished.exists()

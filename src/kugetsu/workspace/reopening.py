@@ -49,6 +49,9 @@ async def reopen(
     owner.claim()
     await asyncio.to_thread(repair, private, source.common)
     git = Git(private.repository, agent_environment(environ), str(private.repository))
+    # While the source has the branch it has the base; looking for a file costs no git.
+    if not (source.common / "refs" / "heads" / private.branch).is_file():
+        await _look_for_base(git.at(private.repository, {"GIT_DIR": private.repository}), source, private, place.base)
     if snapshot and is_cut(private.repository / "refs" / "heads" / private.branch):
         kept = await find_snapshot(git.at(private.repository, {"GIT_DIR": private.repository}), snapshot)
         if kept:
@@ -57,6 +60,16 @@ async def reopen(
     workspace = GitWorkspace(private, source, place.base, git, facts_of(place), owner)
     await workspace.resume(snapshot)
     return workspace
+
+
+async def _look_for_base(git: Git, source: Source, private: Private, base: str) -> None:
+    [commit] = await git.resolve(f"{base}^{{commit}}")
+    if not commit:
+        where = private.worktree if private.worktree_exists else private.repository
+        raise WorkspaceError(
+            f"the base {base[:12]} is no longer in {source.place}; the files are in {printable(where)}",
+            fix=f"bring the commit {base} back there, for example from a clone, then try again",
+        )
 
 
 async def _make_around(source: Source, private: Private, place: Place, environ: Mapping[str, str]) -> None:

@@ -10,7 +10,7 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +18,8 @@ import msgspec
 
 from kugetsu.concurrency import finish
 from kugetsu.failpoints import reach
-from kugetsu.workspace.adding import GITLINK, copy_index, force_add, raw_changes
+from kugetsu.workspace.adding import GITLINK, copy_index, force_add, look_at_all, names_in, raw_changes
+from kugetsu.workspace.closed import closed_folders, open_folder
 from kugetsu.workspace.commit import OF_A_MERGE
 from kugetsu.workspace.durable import replace_file
 from kugetsu.workspace.following import INDEX_PREFIX
@@ -27,7 +28,7 @@ from kugetsu.workspace.owner import Owner
 from kugetsu.workspace.private import Private, link_worktree
 from kugetsu.workspace.snapshots import BEFORE_RESTORE, Kept, Snapshots, folder
 from kugetsu.workspace.stale import remove_locks
-from kugetsu.workspace.standing import Standing
+from kugetsu.workspace.standing import Standing, sparse_now
 
 _BEGUN: Final = (
     *OF_A_MERGE,
@@ -87,14 +88,16 @@ class Restoring:
         """
         self._owner.check()
         await asyncio.to_thread(remove_locks, self._private.repository)
+        await self._open_folders()
         link_worktree(self._private)
         if self.interrupted is None and not self._private.worktree_exists:
             await self._keep_commits(target)
         await asyncio.to_thread(self._make_worktree)
-        way = await self._keep_before(target)
+        clashing = await self._clashing(target.standing)
+        way = await self._keep_before(target, clashing)
         reach("restore.before")
         self._owner.check()
-        moved = await finish(self._put_back(target, way.aside))
+        moved = await finish(self._put_back(target, way.aside, clashing))
         reach("restore.after")
         return moved
 
@@ -122,7 +125,27 @@ class Restoring:
         [tree] = await self._git.resolve(f"{before}^{{tree}}")
         await self._keep(target, tree, standing)
 
-    async def _keep_before(self, target: Kept) -> _Way:
+    async def _open_folders(self) -> None:
+        """Let us into the folders of the worktree that were made read-only or unreadable; ignored ones are left."""
+        worktree = self._private.worktree
+        closed = await asyncio.to_thread(closed_folders, worktree) if self._private.worktree_exists else []
+        while closed:
+            git = self._git.at(worktree, {"GIT_INDEX_FILE": self._private.index})
+            names = b"".join(os.fsencode(path.relative_to(worktree)) + b"\0" for path in closed if path != worktree)
+            done = await git.ask("check-ignore", "-z", "--stdin", stdin=names)
+            ignored = {worktree / os.fsdecode(name) for name in names_in(done.stdout)}
+            for path in (opened := [path for path in closed if path not in ignored]):
+                await asyncio.to_thread(open_folder, path)
+            closed = [path for top in opened for path in await asyncio.to_thread(closed_folders, top)]
+
+    async def _clashing(self, wanted: Standing) -> dict[bytes, str]:
+        """Branches, with their commits, that cannot be beside those to be put back: `a` and `a/b` cannot both be."""
+        names = [name for name, commit in self._branches(wanted).items() if commit]
+        listed = await self._git.run("for-each-ref", "--format=%(objectname) %(refname)", "refs/heads")
+        there = (line.partition(b" ")[::2] for line in listed.splitlines())
+        return {name: commit.decode() for commit, name in there if any(_clash(name, other) for other in names)}
+
+    async def _keep_before(self, target: Kept, clashing: dict[bytes, str]) -> _Way:
         """Keep what is there; not again when an earlier attempt was cut, for then it is half of each."""
         index, again = self._snapshots.index, self.interrupted is not None
         if again:
@@ -132,14 +155,16 @@ class Restoring:
         if not again:
             await force_add(index.git, way.hidden)
             tree = await index.tree(before)
-            if (tree, standing) != (target.tree, target.standing):  # else what was there before is known already
-                await self._keep(target, tree, standing)
+            if clashing or (tree, standing) != (target.tree, target.standing):  # else that is known already
+                await self._keep(target, tree, standing, clashing.values())
+        elif self.interrupted != target.id:
+            await asyncio.to_thread(replace_file, self._mark, target.id.encode())
         return way
 
-    async def _keep(self, target: Kept, tree: str, standing: Standing) -> None:
+    async def _keep(self, target: Kept, tree: str, standing: Standing, also: Iterable[str] = ()) -> None:
         head = os.fsdecode(target.standing.head)
         tips = await self._git.resolve(f"{head}^{{commit}}") if head else []
-        await self._snapshots.keep(BEFORE_RESTORE, tree, standing, also=filter(None, tips))
+        await self._snapshots.keep(BEFORE_RESTORE, tree, standing, also=[*filter(None, tips), *also])
         await asyncio.to_thread(replace_file, self._mark, target.id.encode())
 
     async def _in_the_way(self, tree: str, unsaved: set[bytes]) -> _Way:
@@ -157,28 +182,36 @@ class Restoring:
             if os.path.lexists(here):
                 there = place / os.fsdecode(name)
                 there.parent.mkdir(parents=True, exist_ok=True)
+                if _kind(os.fsencode(here)) == "folder":
+                    open_folder(here)
                 shutil.move(here, there)
         return (str(place),)
 
-    async def _put_back(self, target: Kept, aside: set[bytes]) -> tuple[str, ...]:
+    async def _put_back(self, target: Kept, aside: set[bytes], clashing: dict[bytes, str]) -> tuple[str, ...]:
         moved = await asyncio.to_thread(self._move_aside, aside)
         index = self._snapshots.index
+        if sparse_now(self._private) not in {"", target.sparse}:
+            self._private.sparse.unlink(missing_ok=True)  # without it git checks everything out
+            await look_at_all(index.git, missing=True)
         await index.git.run("-c", "core.sparseCheckout=false", "read-tree", "--reset", "-u", target.tree)
-        await self._move_branches(target)
+        await self._move_branches(target, clashing)
         await self._renew_index(target)
         await asyncio.to_thread(_end_what_was_begun, self._private.admin)
         self._snapshots.adopt(target if target.id else None)
         self.forget_mark()
         return moved
 
-    async def _move_branches(self, target: Kept) -> None:
-        standing = target.standing
+    def _branches(self, standing: Standing) -> dict[bytes, str]:
+        """The branches that are put back, with their commits; none for one that goes."""
         own = os.fsencode(f"refs/heads/{self._private.branch}")
-        commits = {own: standing.branch}
-        if standing.head:
-            commits[standing.head] = standing.commit
-        commands = b"".join(_command(name, commit) for name, commit in commits.items())
-        await self._git.run("update-ref", "-m", "kugetsu: restore", "--stdin", "-z", stdin=commands)
+        return {own: standing.branch} | ({standing.head: standing.commit} if standing.head else {})
+
+    async def _move_branches(self, target: Kept, clashing: dict[bytes, str]) -> None:
+        standing = target.standing
+        for commits in (dict.fromkeys(clashing, ""), self._branches(standing)):  # git does not do it in one
+            commands = b"".join(_command(name, commit) for name, commit in commits.items())
+            if commands:
+                await self._git.run("update-ref", "-m", "kugetsu: restore", "--stdin", "-z", stdin=commands)
         head = b"ref: " + standing.head if standing.head else standing.commit.encode()
         await asyncio.to_thread(replace_file, self._private.admin / "HEAD", head + b"\n")
 
@@ -193,6 +226,10 @@ class Restoring:
             fresh.replace(self._private.index)
         finally:
             fresh.unlink(missing_ok=True)
+
+
+def _clash(one: bytes, other: bytes) -> bool:
+    return one.startswith(other + b"/") or other.startswith(one + b"/")
 
 
 def _command(ref: bytes, commit: str) -> bytes:

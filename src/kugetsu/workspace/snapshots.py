@@ -8,6 +8,7 @@ number ends in 0. What goes is the name; the space comes back with the repositor
 """
 
 import asyncio
+import re
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -22,7 +23,7 @@ from kugetsu.workspace.following import Followed, FollowingIndex
 from kugetsu.workspace.git import Git
 from kugetsu.workspace.owner import Owner
 from kugetsu.workspace.private import Private
-from kugetsu.workspace.standing import Lookout, Standing, standing_in
+from kugetsu.workspace.standing import Lookout, Standing, sparse_in, sparse_now, standing_in, turn_in
 from kugetsu.workspace.wording import printable
 
 NEWEST_KEPT: Final = 100
@@ -38,6 +39,7 @@ BEFORE_RESTORE: Final = "before-restore"
 ORIGIN: Final = "origin"
 """Name of what a fork began with."""
 
+_COMMIT_ID: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _AUTHOR: Final = b"Kugetsu <kugetsu@localhost>"
 
 
@@ -49,12 +51,16 @@ class Kept(msgspec.Struct, frozen=True):
         tree: the files.
         standing: what was checked out.
         unsaved: paths of the worktree that it does not hold; known only to whoever made it.
+        turn: the one it was made after; known only to whoever found it, and None for what is of no turn.
+        sparse: which files were checked out, see `sparse_in`; known only to whoever found it.
     """
 
     id: str
     tree: str
     standing: Standing
     unsaved: tuple[bytes, ...] = ()
+    turn: int | None = None
+    sparse: str = ""
 
 
 def folder(task_id: str) -> str:
@@ -66,14 +72,24 @@ async def find_snapshot(git: Git, commit: str) -> Kept | None:
     """Read a snapshot; None when there is no such commit, or it is no snapshot.
 
     Raises:
-        WorkspaceError: git could not be run.
+        RepositoryError, WorkspaceError: git failed, so it is not known.
     """
-    done = await git.ask("cat-file", "commit", commit)
-    head, _, message = done.stdout.partition(b"\n\n")
-    standing = standing_in(message) if done.code == 0 else None
+    if not _COMMIT_ID.fullmatch(commit):
+        return None
+    # A commit that is missing is an answer to it, and no failure as it is for `git cat-file commit`.
+    printed = await git.run("cat-file", "--batch", stdin=f"{commit}\n".encode())
+    about, _, contents = printed.partition(b"\n")
+    head, _, message = contents.partition(b"\n\n")
+    standing = standing_in(message) if b" commit " in about else None
     if standing is None:
         return None
-    return Kept(commit, head.partition(b"\n")[0].removeprefix(b"tree ").decode(), standing)
+    return Kept(
+        commit,
+        head.partition(b"\n")[0].removeprefix(b"tree ").decode(),
+        standing,
+        turn=turn_in(message),
+        sparse=sparse_in(message),
+    )
 
 
 async def newest_tree(git: Git, task_id: str) -> str:
@@ -101,6 +117,27 @@ async def _in_order(git: Git, where: str) -> list[_Name]:
     return [_Name(int(line[0]), *line[1:]) for line in listed if line[0].isdigit()]
 
 
+async def snapshot_names(git: Git, task_id: str, until: Kept) -> dict[str, str]:
+    """The turn and the commit of each snapshot that is there, those of turns after the given one left out.
+
+    Raises:
+        RepositoryError, WorkspaceError: git failed.
+    """
+    made = await _in_order(git, folder(task_id))
+    last = until.turn
+    return {str(name.turn): name.commit for name in made if last is None or name.turn <= last}
+
+
+async def newest_stamp(git: Git, task_id: str) -> int:
+    """When the last snapshot was made, in seconds since the epoch, by the clock of that time; 0 without one.
+
+    Raises:
+        RepositoryError, WorkspaceError: git failed.
+    """
+    options = ("--sort=-creatordate", "--count=1", "--format=%(creatordate:unix)")
+    return int(await git.run("for-each-ref", *options, folder(task_id)) or b"0")
+
+
 class Snapshots:
     """Makes the snapshots of one workspace.
 
@@ -115,7 +152,9 @@ class Snapshots:
     def __init__(self, private: Private, git: Git, task_id: str, base: str, owner: Owner) -> None:
         self._private = private
         self._git = git
+        self._task_id = task_id
         self._folder = folder(task_id)
+        self._stamp: int | None = None
         self._base = base
         self._owner = owner
         self._lookout = Lookout(private, git)
@@ -181,19 +220,27 @@ class Snapshots:
             also: more commits that it is to keep.
         """
         parents = dict.fromkeys((*standing.parents, *also))
-        stamp = b"%s %d +0000" % (_AUTHOR, time.time())
+        stamp = b"%s %d +0000" % (_AUTHOR, await self._time())
         lines = [
             b"tree " + tree.encode(),
             *(b"parent " + parent.encode() for parent in parents),
             b"author " + stamp,
             b"committer " + stamp,
             b"",
-            standing.message(name),
+            standing.message(name, sparse_now(self._private)),
         ]
         repository = self._private.repository
         commit = await asyncio.to_thread(write_commit, repository, b"\n".join(lines))
         await asyncio.to_thread(write_ref, repository, f"{self._folder}/{name}", commit)
         return Kept(commit, tree, standing)
+
+    async def _time(self) -> int:
+        """Seconds since the epoch, but never earlier than the snapshot before: a clock may be set back."""
+        if self._stamp is None:
+            self._stamp = await newest_stamp(self._git, self._task_id)
+        now = int(time.time())
+        self._stamp = now if now >= self._stamp else self._stamp + 1
+        return self._stamp
 
     async def _prune(self) -> None:
         """Take the names away of snapshots that need not stay."""

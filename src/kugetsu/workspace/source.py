@@ -27,6 +27,7 @@ class Source(msgspec.Struct, frozen=True):
         shallow: whether its history is cut.
         checkout: whether there are files of the user that may be uncommitted.
         mirror: whether it is the mirror of a URL.
+        missing: the end of the path that the user named, as far as it is no longer in the checkout.
     """
 
     here: Git
@@ -36,12 +37,13 @@ class Source(msgspec.Struct, frozen=True):
     shallow: bool
     checkout: bool
     mirror: bool = False
+    missing: Path = Path()
 
     @property
     def subdirectory(self) -> Path:
         """Where in its checkout the user named it; empty for the top and for what has no checkout."""
         named = self.here.cwd.resolve()
-        return named.relative_to(repository_top(named)) if self.checkout else Path()
+        return named.relative_to(repository_top(named)) / self.missing if self.checkout else Path()
 
     @property
     def place(self) -> str:
@@ -105,6 +107,23 @@ async def open_source(path: Path, environ: Mapping[str, str], *, place: str = ""
         checkout == "true",
         mirror=mirror,
     )
+
+
+async def open_source_again(path: Path, environ: Mapping[str, str]) -> Source:
+    """Open the repository of a task that was made; its directory may have left the user's checkout since.
+
+    Raises:
+        RepositoryError, WorkspaceError: as for `open_source`.
+    """
+    there = next((place for place in (path, *path.parents) if place.is_dir()), path)
+    if there == path:
+        return await open_source(path, environ)
+    try:
+        source = await open_source(there, environ)
+    except RepositoryError:
+        _check_directory(path)  # that it does not exist says more
+        raise
+    return msgspec.structs.replace(source, missing=path.relative_to(there))
 
 
 def known_source(path: Path, environ: Mapping[str, str], facts: Facts, *, place: str = "") -> Source | None:

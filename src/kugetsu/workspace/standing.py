@@ -1,5 +1,6 @@
 """What is checked out, and where the task's branch is: what a snapshot holds beside the files."""
 
+import hashlib
 import os
 import re
 from pathlib import Path
@@ -38,8 +39,8 @@ class Standing(msgspec.Struct, frozen=True):
         """The commits that a snapshot has to keep, what is checked out first."""
         return tuple(dict.fromkeys(commit for commit in (self.commit, self.branch) if commit))
 
-    def message(self, turn: str) -> bytes:
-        """As the message of a snapshot; `standing_in` reads it."""
+    def message(self, turn: str, sparse: str = "") -> bytes:
+        """As the message of a snapshot; `standing_in` reads it. For `sparse` see `sparse_in`."""
         lines = (
             b"Kugetsu snapshot",
             b"",
@@ -47,6 +48,7 @@ class Standing(msgspec.Struct, frozen=True):
             b"head: " + (self.head or _DETACHED),
             b"head-commit: " + (self.commit.encode() or _NONE),
             b"branch-commit: " + (self.branch.encode() or _NONE),
+            *([b"sparse: " + sparse.encode()] if sparse else []),
             b"",
         )
         return b"\n".join(lines)
@@ -61,6 +63,26 @@ def standing_in(message: bytes) -> Standing | None:
         return None
     commits = (b"" if value == _NONE else value for value in (commit, branch))
     return Standing(b"" if head == _DETACHED else head, *(value.decode() for value in commits))
+
+
+def turn_in(message: bytes) -> int | None:
+    """The turn after which a snapshot was made, from its message; None when it was made otherwise."""
+    found = re.search(rb"^turn: (\d+)$", message, re.MULTILINE)
+    return int(found[1]) if found else None
+
+
+def sparse_in(message: bytes) -> str:
+    """A digest of which files were checked out at all, from the message of a snapshot; empty for every file."""
+    found = re.search(rb"^sparse: ([0-9a-f]+)$", message, re.MULTILINE)
+    return found[1].decode() if found else ""
+
+
+def sparse_now(private: Private) -> str:
+    """The same digest, for what the agent asks for now."""
+    try:
+        return hashlib.sha256(private.sparse.read_bytes()).hexdigest()
+    except OSError:
+        return ""
 
 
 class Lookout:

@@ -12,6 +12,7 @@ from kugetsu.concurrency import finish
 from kugetsu.errors import LeaseLostError, RepositoryError, WorkspaceError
 from kugetsu.failpoints import reach
 from kugetsu.tasks import Changes, Place
+from kugetsu.workspace.boot import Boot
 from kugetsu.workspace.changes import Difference, commits_between, difference
 from kugetsu.workspace.closing import CLOSED, clean, inner_repositories, other_work, removable
 from kugetsu.workspace.commit import commit_result
@@ -21,6 +22,7 @@ from kugetsu.workspace.durable import read_refs, write_ref
 from kugetsu.workspace.facts import Facts
 from kugetsu.workspace.failures import refused_by_machine
 from kugetsu.workspace.git import Git
+from kugetsu.workspace.inheriting import inherit, on_own_branch, pruned
 from kugetsu.workspace.owner import Owner
 from kugetsu.workspace.private import Private, link_worktree
 from kugetsu.workspace.restoring import Restoring
@@ -61,6 +63,7 @@ class GitWorkspace:
         self._notes = dict.fromkeys(facts.notes)
         self._delivered = base
         self._owner = owner
+        self._boot = Boot(private.repository)
         self._snapshots = Snapshots(private, self._git, private.task_id, base, owner)
         self._restoring = Restoring(private, self._git, private.task_id, self._snapshots, owner)
 
@@ -107,6 +110,22 @@ class GitWorkspace:
         """Where it is, for `GitWorkspaces.reopen`."""
         return Place(base=self._base, branch=self.branch, path=str(self.path), details=self._facts.details())
 
+    @property
+    def lost_power(self) -> bool:
+        """Whether the machine went down since the worktree was last made, kept or put back."""
+        return self._boot.changed
+
+    async def holds(self, snapshot: str) -> bool:
+        """Whether the worktree could be put back to a snapshot; see `protocols.Workspace`.
+
+        Raises:
+            WorkspaceError: git failed.
+        """
+        with _workspace_errors():
+            if not snapshot or not self._private.exists:
+                return not snapshot
+            return await find_snapshot(self._git, snapshot) is not None
+
     async def snapshot(self, turn: int) -> str:
         """Keep the worktree as it is now; see `protocols.Workspace`, and `snapshots` for what stays how long.
 
@@ -120,6 +139,7 @@ class GitWorkspace:
             self._tie()
             kept = await self._snapshots.take(turn)
             self._restoring.forget_mark()
+            await asyncio.to_thread(self._boot.note)
             self._note_unsaved(kept.unsaved)
             reach("snapshot.after")
             return kept.id
@@ -148,23 +168,21 @@ class GitWorkspace:
             await self._settle_delivery()
             interrupted = self._restoring.interrupted
             if interrupted is not None:
-                await self._restore(await self._kept(interrupted))
+                await self._complete(interrupted, snapshot)
             elif not self._private.worktree_exists:
                 await self._restore(await self._latest(snapshot))
 
-    async def take_over(self, snapshot: str, repository: Path) -> None:
+    async def take_over(self, snapshot: str, original: Private) -> None:
         """Begin as another task of the same repository was at a snapshot, on a branch of our own.
+
+        Its earlier snapshots come along, for this one may be put back to them.
 
         Raises:
             WorkspaceError: that snapshot is gone, or git failed.
         """
         with _workspace_errors():
             name = f"{folder(self._private.task_id)}/{ORIGIN}"
-            options = ("--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance")
-            done = await self._git.ask("fetch", *options, str(repository), f"+{snapshot}:{name}")
-            kept = await find_snapshot(self._git, snapshot)
-            if done.code or kept is None:
-                raise _pruned(snapshot, repository)
+            kept = await inherit(self._private, self._git, original, snapshot, name)
             at = kept.standing.commit or self._base
             standing = Standing(os.fsencode(f"refs/heads/{self.branch}"), at, at)
             await self._restore(await self._snapshots.keep(ORIGIN, kept.tree, standing))
@@ -240,23 +258,38 @@ class GitWorkspace:
                 self._note(f"Not everything of {printable(self.path)} could be removed.")
 
     async def _restore(self, target: Kept) -> None:
-        for place in await self._restoring.restore(target):
+        moved = await self._restoring.restore(target)
+        await asyncio.to_thread(self._boot.note)
+        for place in moved:
             self._note(f"What stood in the way of files that were put back was moved to {printable(place)}.")
+
+    async def _complete(self, interrupted: str, snapshot: str) -> None:
+        """Complete what an earlier process was putting back; what the session is at, when that cannot be had."""
+        try:
+            await self._restore(await self._kept(interrupted))
+        except (WorkspaceError, RepositoryError, OSError):
+            if not snapshot or snapshot == interrupted:
+                raise
+            await self._restore(await self._kept(snapshot))
 
     async def _kept(self, snapshot: str) -> Kept:
         if not snapshot:
             standing = Standing(os.fsencode(f"refs/heads/{self.branch}"), self._base, self._base)
             [tree] = await self._git.resolve(f"{self._base}^{{tree}}")
             return Kept("", tree, standing)
-        kept = await find_snapshot(self._git, snapshot)
+        kept = await self._find(snapshot)
         if kept is None:
-            raise _pruned(snapshot, self._private.repository)
+            raise pruned(snapshot, self._private.repository)
         return kept
+
+    async def _find(self, snapshot: str) -> Kept | None:
+        kept = await find_snapshot(self._git, snapshot)
+        return on_own_branch(self._private, kept) if kept else None
 
     async def _latest(self, snapshot: str) -> Kept:
         """What a worktree that is gone is made from: what is checked out, unless the snapshot holds other files."""
         state = await read_state(self._private, self._git, self._base)
-        kept = await find_snapshot(self._git, snapshot) if snapshot else None
+        kept = await self._find(snapshot) if snapshot else None
         if kept and kept.tree != state.tip_tree:
             return kept
         standing = Standing(os.fsencode(f"refs/heads/{self.branch}"), state.tip, state.tip)
@@ -324,12 +357,6 @@ class GitWorkspace:
                 f"`{printable(path)}` is a repository of its own or cannot be read;"
                 f" it is not part of {self.branch} and stays in {printable(self.path)}."
             )
-
-
-def _pruned(snapshot: str, repository: Path) -> WorkspaceError:
-    return WorkspaceError(
-        f"the snapshot {printable(snapshot)} is no longer in {printable(repository)}", fix="take a later turn"
-    )
 
 
 @contextlib.contextmanager

@@ -23,7 +23,7 @@ from kugetsu.workspace.making import Making
 from kugetsu.workspace.mirror import fetch_mirror, mirror_path, open_mirror
 from kugetsu.workspace.private import Private, private_of, task_id_of
 from kugetsu.workspace.reopening import reopen
-from kugetsu.workspace.source import Source, known_source, open_source
+from kugetsu.workspace.source import Source, known_source, open_source, open_source_again
 from kugetsu.workspace.version import git_version
 from kugetsu.workspace.workspace import GitWorkspace
 
@@ -82,7 +82,7 @@ class GitWorkspaces:
             RepositoryError, WorkspaceError, LeaseLostError: as for `create`; or the snapshot has been pruned.
         """
         there = private_of(self._home, task_id_of(original.branch), original.branch)
-        return await self._create(task, original.base, again=again, origin=(there.repository, snapshot))
+        return await self._create(task, original.base, again=again, origin=(there, snapshot))
 
     async def reopen(self, task: Task, place: Place, snapshot: str = "") -> GitWorkspace:
         """Find the worktree of a task again, as its last run left it; see `protocols.Workspaces` and `reopening`.
@@ -129,7 +129,7 @@ class GitWorkspaces:
             self._git_is_good = True
 
     async def _create(
-        self, task: Task, base: str, *, again: bool, origin: tuple[Path, str] | None = None
+        self, task: Task, base: str, *, again: bool, origin: tuple[Private, str] | None = None
     ) -> GitWorkspace:
         private = self._private(task)
         await self._check_git()
@@ -137,9 +137,8 @@ class GitWorkspaces:
             source = await self._open(task.repo)
             reach("workspace.before")
             async with self._room:
-                if again:
-                    await clear(source, private)
-                workspace = await self._make(source, private, base, origin)
+                notes = await clear(source, private) if again else ()
+                workspace = await self._make(source, private, base, origin, notes)
         except OSError as error:
             raise refused_by_machine(error, "make a worktree") from error
         reach("workspace.made")
@@ -158,10 +157,23 @@ class GitWorkspaces:
             path = mirror_path(self._home, address)
             known = known_source(path, self._environ, facts, place=address.shown) if path.is_dir() else None
             return known or await open_mirror(self._home, address, self._environ)
-        return known_source(address, self._environ, facts) or await open_source(address, self._environ)
+        if address.is_dir() and (known := known_source(address, self._environ, facts)):
+            return known
+        source = await open_source_again(address, self._environ)
+        if source.missing.parts and facts.common not in {"", str(source.common)}:
+            return await open_source(address, self._environ)  # around it is another repository: it does not exist
+        return source
 
-    async def _make(self, source: Source, private: Private, base: str, origin: tuple[Path, str] | None) -> GitWorkspace:
+    async def _make(
+        self,
+        source: Source,
+        private: Private,
+        base: str,
+        origin: tuple[Private, str] | None,
+        notes: tuple[str, ...],
+    ) -> GitWorkspace:
         making = Making(source, private, self._environ)
+        making.notes += notes
         try:
             await making.make(base)
             git = Git(private.repository, agent_environment(self._environ), str(private.repository))

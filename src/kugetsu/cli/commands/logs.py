@@ -14,11 +14,11 @@ from kugetsu.cli.options import json_option, write_json
 from kugetsu.cli.records import free_tasks_of_the_dead, is_served, open_records
 from kugetsu.cli.views import Timeline, print_conversation, print_log, standing
 from kugetsu.errors import RecordError, UsageError
-from kugetsu.events import Event
+from kugetsu.events import Event, TaskFinished
 from kugetsu.messages import Message
 from kugetsu.protocols import Store
 from kugetsu.sessions import LogLine, Session
-from kugetsu.tasks import FINAL_STATES, TaskRecord
+from kugetsu.tasks import TaskRecord
 
 LOOK_SECONDS: Final = 0.2
 """How often it is looked whether something happened."""
@@ -93,7 +93,8 @@ async def _print_events(task_id: str, *, follow: bool, as_json: bool) -> None:
                 await free_tasks_of_the_dead(store)
                 freed = time.monotonic()
             await asyncio.sleep(LOOK_SECONDS)
-        if follow and record.state not in FINAL_STATES:
+        ended_without_a_run = record.final and not (events and isinstance(events[-1], TaskFinished))
+        if (follow and not record.final) or (ended_without_a_run and not as_json):
             await _say_what_next(store, record)
 
 

@@ -66,6 +66,9 @@ def ways_to_get(report: TaskReport) -> list[str]:
     if not (report.branch and report.commits):
         return []
     ways = [f"kugetsu diff {one_line(report.id)}"]
+    undelivered = report.outcome is not None and report.outcome.kind == "workspace"
+    if undelivered:
+        return ways  # the branch may hold less than the work; the outcome says how to get all of it
     if not _ADDRESS.match(report.repo):
         git = f"git -C {shlex.quote(one_line(report.repo))}"
         branch = shlex.quote(one_line(report.branch))

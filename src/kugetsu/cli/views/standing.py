@@ -21,6 +21,8 @@ def why(report: TaskReport, now: float) -> str:
     if report.question:
         return f"asks: {one_line(report.question)}"
     parts = []
+    if report.waits_for:
+        parts.append(f"after {report.waits_for} other task{'s' if report.waits_for != 1 else ''}")
     if report.available_at > now:
         parts.append(f"not before {amounts.date_and_time(report.available_at)}")
     if report.outcome:
