@@ -127,7 +127,7 @@ def test_what_makes_no_sense_is_refused_with_what_does(user: CommandLine, comple
         (["cancel", task], f"task {task} is completed and cannot be cancelled", "kugetsu fork"),
         (["steer", task, "x"], f"task {task} is completed and cannot be told anything", "kugetsu fork"),
         (["steer", task, " "], "the text is empty", "stdin"),
-        (["answer", task, "x"], f"task {task} is completed and asks nothing", "kugetsu steer"),
+        (["answer", task, "x"], f"task {task} is completed and asks nothing", "kugetsu fork"),
         (["priority", task, "5"], f"task {task} is completed and cannot get another priority", "kugetsu fork"),
         (["rewind", task, "--turn", "9"], f"task {task} has no turn 9", "its turns are 0 to 2"),
         (["fork", task, "--turn", "9", "x"], f"task {task} has no turn 9", "its turns are 0 to 2"),

@@ -201,6 +201,7 @@ def test_logs_follow_a_task_until_its_worker_has_died(user: CommandLine, job: li
     user.wait_for(BEGUN, process)
     (task,) = user.tasks()
     following = user.start("logs", "-f", task["id"])
+    time.sleep(1.5)  # what happens is written down within a second
     process.kill()
     process.communicate(timeout=30)
     stdout, stderr = following.communicate(timeout=30)

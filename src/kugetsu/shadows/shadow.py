@@ -39,7 +39,7 @@ from kugetsu.tasks import CheckResult, Ending, Fate, Note, Outcome, Task, TaskRe
 
 T = TypeVar("T")
 
-PATIENCE_SECONDS: Final = 1.0
+PATIENCE_SECONDS: Final = 0.2
 """How long an event waits for a write that takes it along, before it is written by itself."""
 
 Cut = Literal["", "cancelled", "interrupted"]
