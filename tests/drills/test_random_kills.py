@@ -24,6 +24,10 @@ SHORT: Plan = [
     [{"name": "write", "arguments": {"path": "made.txt", "content": "made\n"}}],
     [bash(f"{once('one')}; sleep 0.05; git add -A; git commit -qm one || true")],
     [bash(once("two")), {"name": "read", "arguments": {"path": "made.txt"}}],
+    [bash(f"{once('three')}; sleep 0.3")],
+    [{"name": "edit", "arguments": {"path": "made.txt", "edits": [{"oldText": "made", "newText": "done"}]}}],
+    [bash(f"{once('four')}; sleep 0.2")],
+    [bash("cat effects.log")],
 ]
 
 
@@ -74,9 +78,10 @@ def test_a_daemon_that_is_killed_at_random_moments_loses_nothing_and_does_nothin
         drill = Drill(tmp_path, model)
         submit_all(drill, TASKS, "test -f made.txt")
         kills, over = 0, 0
-        while kills < KILLS and over < TASKS:
+        # The last ones are left alone: a task that is there alone when three workers die is rightly set aside.
+        while kills < KILLS and over < TASKS - int(SLOTS):
             daemon = serve(drill)
-            time.sleep(random.uniform(0.7, 2.5))  # noqa: S311 - a moment, no secret
+            time.sleep(random.uniform(0.6, 2.0))  # noqa: S311 - a moment, no secret
             assert daemon.poll() is None, daemon.communicate()
             kill(daemon)
             kills += 1
@@ -84,8 +89,9 @@ def test_a_daemon_that_is_killed_at_random_moments_loses_nothing_and_does_nothin
         code, said = drill.run("serve", "--slots", SLOTS, "--until-idle", seconds=280)
         assert code == 0, said
         tasks = drill.tasks
-        assert kills >= KILLS, f"all was done after {kills} kills: give it more tasks"
-        assert Counter(task.state for task in tasks) == {"completed": TASKS}
+        assert kills >= KILLS, f"nearly all was done after {kills} kills: give it more tasks"
+        assert [(task.id, task.runs, task.outcome) for task in tasks if task.state != "completed"] == []
+        assert len(tasks) == TASKS
         [expected] = {drill.tree(task) for task in tasks}
         for task in tasks:
             check_task(drill, task, expected)

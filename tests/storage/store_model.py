@@ -152,12 +152,11 @@ class Model:
         """A worker is gone, and its tasks with it."""
         self.workers.pop(worker, None)
         left = sorted(self.running(worker), key=lambda task: task.number)
-        suspects = [task for task in left if task.crashes] or left
         waits = 0.0
         for task in left:
             self._let_go(task)
             suspect_before = task.crashes > 0
-            task.crashes += died and task in suspects and 1 / len(suspects)
+            task.crashes += died and 1 / len(left)
             task.state = "pending"
             guilty = task.crashes >= MOST_CRASHES - 1e-6
             if died and suspect_before and not guilty and not task.wanted:

@@ -17,12 +17,13 @@ def test_nobody_knows_which_task_killed_a_worker_so_all_of_them_share_the_blame(
     assert [record.available_at for record in orphans(0, 0, 0, 0)] == [0.0] * 4
 
 
-def test_the_blame_is_with_those_that_are_under_suspicion_from_before_and_they_go_one_by_one() -> None:
+def test_those_that_were_not_cleared_go_one_by_one() -> None:
     after = orphans(0.25, 0, 0.25, 0)
-    assert [record.crashes for record in after] == [0.75, 0, 0.75, 0]
+    assert [record.crashes for record in after] == [0.5, 0.25, 0.5, 0.25]
     assert [record.available_at for record in after] == [0.0, 0.0, NOW + 1, 0.0]
 
 
-def test_one_suspect_among_many_is_set_aside_alone() -> None:
-    assert [record.state for record in orphans(0, MOST_CRASHES - 1, 0)] == ["pending", "failed", "pending"]
+def test_one_to_blame_for_too_many_deaths_is_set_aside_alone() -> None:
+    assert [record.state for record in orphans(0, MOST_CRASHES - 1 / 3, 0)] == ["pending", "failed", "pending"]
     assert [record.state for record in orphans(*[MOST_CRASHES - 1 / 3] * 3)] == ["failed"] * 3
+    assert [record.state for record in orphans(MOST_CRASHES - 1)] == ["failed"]

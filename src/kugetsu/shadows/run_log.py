@@ -4,10 +4,11 @@ import asyncio
 import math
 from collections.abc import Sequence
 
+from kugetsu.agent import INTERRUPTED
 from kugetsu.events import TRANSIENT, Event
 from kugetsu.failpoints import reach
 from kugetsu.protocols import Claim, Effect, EffectState, Runs
-from kugetsu.sessions import Checkpoint, Entry, Replied
+from kugetsu.sessions import Checkpoint, Entry, Finished
 from kugetsu.tasks import Ending, Place, TaskRecord
 
 
@@ -21,7 +22,7 @@ class RunLog:
         self._store = store
         self._lease = claim.lease
         self._crashed = claim.record.crashes > 0
-        self._opened: set[int] = set()
+        self._cut: set[int] = set()
         self._waiting: list[Event] = []
         self._writing = asyncio.Lock()
 
@@ -72,6 +73,10 @@ class RunLog:
         """Write down that something is about to be done to the world outside."""
         state = await self._store.begin_effect(self._lease, effect)
         reach("effect.begun")
+        if state == "new" and self._crashed:
+            # It came further than any run before it.
+            self._crashed = False
+            await self._store.append(self._lease, (), headway=True)
         return state
 
     async def end_effect(self, effect: Effect) -> None:
@@ -87,8 +92,8 @@ class RunLog:
             return await self._store.settle(self._lease, ending, events=events)
 
     def _made_headway(self, entries: Sequence[Entry]) -> bool:
-        """Whether a turn that this run opened is closed: then the task does not kill every worker at the same place."""
-        self._opened |= {entry.turn for entry in entries if isinstance(entry, Replied)}
-        made = any(isinstance(entry, Checkpoint) and entry.turn in self._opened for entry in entries)
+        """Whether a turn is closed of which no call was cut by a crash: a task that kills its workers leaves such a call."""
+        self._cut |= {e.turn for e in entries if isinstance(e, Finished) and e.result.text == INTERRUPTED}
+        made = any(isinstance(entry, Checkpoint) and entry.turn not in self._cut for entry in entries)
         self._crashed = self._crashed and not made
         return made

@@ -133,23 +133,22 @@ def placed(record: TaskRecord, place: Place) -> TaskRecord:
 def orphaned(records: Sequence[TaskRecord], *, now: float, evidence: Mapping[str, str]) -> list[TaskRecord]:
     """What becomes of the tasks of one worker that died.
 
-    Nobody knows which of them killed it, if one did. They share the blame; when some are under suspicion from before,
-    these alone. Suspects that are still so at the next death start one after the other from then on, so that each shows
-    by itself whether it makes headway (which clears it) or kills again. One to blame for `MOST_CRASHES` is set aside.
+    Nobody knows which of them killed it, if one did, so they share the blame. One that makes headway afterwards is cleared.
+    Those that were not since the last death start one after the other from then on, so that each shows by itself whether
+    it makes headway or kills again. One to blame for `MOST_CRASHES` deaths is set aside: for three if it was alone, for
+    sixty if it was one of twenty every time, so that whoever kills the program from outside makes no task poisonous.
 
     Args:
         records: all that the worker had.
         now: seconds since the epoch.
         evidence: by id, what tasks were doing, for those that are set aside.
     """
-    suspects = {record.id for record in records if record.crashes} or {record.id for record in records}
-    share = 1 / len(suspects) if suspects else 0.0
+    share = 1 / max(1, len(records))
     turn = count()
     after = []
     for record in records:
-        blame = share if record.id in suspects else 0.0
-        guilty = record.crashes + blame >= MOST_CRASHES - _ROUNDING
-        orphan = abandoned(record, blame=blame, evidence=evidence[record.id] if guilty else "")
+        guilty = record.crashes + share >= MOST_CRASHES - _ROUNDING
+        orphan = abandoned(record, blame=share, evidence=evidence[record.id] if guilty else "")
         if record.crashes and orphan.state == "pending" and not orphan.wanted:
             place = min(next(turn) * _SUSPECT_SECONDS, _MOST_SUSPECT_SECONDS)
             orphan = msgspec.structs.replace(orphan, available_at=now + place if place else 0.0)
