@@ -20,11 +20,12 @@ from kugetsu.agent import Hooks, RetryPolicy, Toolbox
 from kugetsu.app.tuning import tune_process
 from kugetsu.engine import Presences, Worker, this_host
 from kugetsu.messages import AssistantMessage, Delta, ReplyEnd, Text, TextDelta, ToolCall, ToolResult, user
-from kugetsu.protocols import Claim, ModelInfo, ModelRequest, SystemClock, WorkerInfo
+from kugetsu.protocols import Claim, ModelInfo, ModelRequest, SystemClock, WorkerInfo, Workspaces
 from kugetsu.sessions import Checkpoint, Entry, Finished, Heard, Replied, Started
 from kugetsu.shadows import NativeRuntime, Parts, Shadow
 from kugetsu.storage import SqlStore
 from kugetsu.tasks import Task, new_task_id
+from kugetsu.testing import DirectoryWorkspaces
 from kugetsu.tools import default_tools
 from kugetsu.workspace import GitWorkspaces
 
@@ -59,13 +60,15 @@ class Witness:
 class Engine:
     """A worker with real parts."""
 
-    def __init__(self, store: SqlStore, home: Path, model: Witness) -> None:
+    def __init__(self, store: SqlStore, home: Path, model: Witness, *, git: bool = True) -> None:
         self.store = store
         self.home = home
         self.model = model
         self.clock = SystemClock()
         self.toolbox = Toolbox(default_tools())
-        self.workspaces = GitWorkspaces(home, dict(os.environ))
+        self.workspaces: Workspaces = (
+            GitWorkspaces(home, dict(os.environ)) if git else DirectoryWorkspaces(home / "worktrees")
+        )
         self.worker = Worker(store, Presences(home), clock=self.clock)
 
     def make(self, claim: Claim) -> Shadow:
@@ -99,11 +102,11 @@ def new_task(repo: Path) -> Task:
     return Task(id=new_task_id(), prompt="Do it.", repo=str(repo), model=Witness.name, created_at=time.time())
 
 
-async def measure_latency(home: Path, repo: Path) -> dict[str, float]:
-    """Milliseconds from `submit` to the first model call, of an idle worker."""
+async def measure_latency(home: Path, repo: Path, *, git: bool) -> dict[str, float]:
+    """Milliseconds from `submit` to the first model call, of an idle worker; without git a directory is the worktree."""
     store, model = await SqlStore.open(home), Witness()
     model.may_answer.set()
-    engine = Engine(store, home, model)
+    engine = Engine(store, home, model, git=git)
     waits: list[float] = []
     async with engine.worker.open(), asyncio.TaskGroup() as group:
         group.create_task(engine.worker.serve(engine.make, slots=4))
@@ -118,9 +121,10 @@ async def measure_latency(home: Path, repo: Path) -> dict[str, float]:
         engine.worker.stop()
     await store.close()
     waits.sort()
+    how = "with_git" if git else "without_git"
     return {
-        "submit_to_model_ms_p50": statistics.median(waits),
-        "submit_to_model_ms_p95": waits[int(len(waits) * 0.95)],
+        f"submit_to_model_{how}_ms_p50": statistics.median(waits),
+        f"submit_to_model_{how}_ms_p95": waits[int(len(waits) * 0.95)],
     }
 
 
@@ -188,7 +192,8 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as home:
         repo = make_repository(Path(home) / "repo")
-        figures = asyncio.run(measure_latency(Path(home) / "latency", repo))
+        figures = asyncio.run(measure_latency(Path(home) / "latency", repo, git=True))
+        figures |= asyncio.run(measure_latency(Path(home) / "queue", repo, git=False))
         figures["restart_tasks"] = arguments.tasks
         for moment in get_args(Moment):
             figures |= asyncio.run(measure_restart(arguments.tasks, Path(home) / moment, repo, moment))

@@ -39,7 +39,8 @@ TARGETS = {
 }
 
 QUEUE_TARGETS = {
-    "submit_to_model_ms_p50": 20.0,
+    "submit_to_model_with_git_ms_p50": 20.0,
+    "submit_to_model_without_git_ms_p50": 20.0,
     "restart_thinking_seconds": 3.0,
     "cpu_ms_per_commit": 0.6,
     "cpu_at_turn_500_over_turn_5": 1.3,
