@@ -30,8 +30,7 @@ async def run(house: House, user: CommandLine, model: str) -> TaskReport:
 
 
 async def branch_off(house: House, prefix: str, turn: int) -> TaskReport:
-    task, entries = await desk.fork(house, prefix, turn, "other files")
-    return await house.worker.run(await desk.begin(house, task, entries))
+    return await house.worker.run(house.shadow(*await desk.fork(house, prefix, turn, "other files")))
 
 
 def files(user: CommandLine, report: TaskReport) -> list[str]:

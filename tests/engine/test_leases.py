@@ -105,9 +105,9 @@ async def test_the_dead_of_this_machine_lose_their_tasks_at_once_and_others_when
     for worker, name in ((GONE, "t1"), (ELSEWHERE, "t2")):
         await store.register(worker, 30.0)
         await store.submit(task(name), worker=worker.id)
-    assert [record.id for record in await reap(store, Presences(tmp_path))] == ["t1"]
+    assert [record.id for record in await reap(store, Presences(tmp_path), clock.now())] == ["t1"]
     await clock.sleep(31.0)
-    assert [record.id for record in await reap(store, Presences(tmp_path))] == ["t2"]
+    assert [record.id for record in await reap(store, Presences(tmp_path), clock.now())] == ["t2"]
 
 
 async def test_a_worker_that_missed_its_own_lease_is_no_death_that_its_tasks_are_blamed_for(tmp_path: Path) -> None:

@@ -114,11 +114,6 @@ class LeaseContract:
         assert record.outcome == Outcome("interrupted", "its worker died")
         assert await lab.store.workers() == []
 
-    async def test_the_next_run_is_told_whose_processes_may_be_left(self, lab: Lab) -> None:
-        assert (await lab.running()).previous_worker is None
-        await lab.die()
-        assert (await lab.running(worker="w2")).previous_worker == a_worker("w")
-
     async def test_of_workers_that_are_gone_only_the_dead_put_blame_on_their_tasks(self, lab: Lab) -> None:
         await lab.running("late", worker="late")
         await lab.running("dead", worker="dead")

@@ -255,7 +255,7 @@ async def test_the_database_itself_refuses_what_cannot_be(store: SqlStore, home:
     [
         "INSERT INTO entries (task, seq, at, data) VALUES (1, 1, 0, x'00')",
         "INSERT INTO entries (task, seq, at, data) VALUES (1, 0, 0, x'00')",
-        """INSERT INTO tasks SELECT 2, id, state, ready, wakes_at, expires_at, generation, worker, last_worker, rank,
+        """INSERT INTO tasks SELECT 2, id, state, ready, wakes_at, expires_at, generation, worker, rank,
         priority, queued_at, available_at, blockers, attempts, crashes, runs, wanted, repo, model, 'other', reason,
         question, outcome, place, task, report FROM tasks""",
         "INSERT INTO dependencies (task, after, met) VALUES (1, 1, 0)",

@@ -25,7 +25,7 @@ async def find(house: House, prefix: str) -> TaskRecord:
         TaskNotFoundError: there is none, or several.
         RecordError: the store cannot be used.
     """
-    await reap(house.store, house.presences)
+    await reap(house.store, house.presences, house.clock.now())
     return await house.store.find(prefix)
 
 
@@ -215,21 +215,6 @@ async def fork(house: House, prefix: str, turn: int, prompt: str, *, queued: boo
         patience_seconds=queue.patience_seconds if queued else 0.0,
     )
     return task, entries
-
-
-async def begin(house: House, task: Task, session: Sequence[Entry] = ()) -> Shadow:
-    """Submit a task to this house's own worker, past the queue, and make its shadow.
-
-    Raises:
-        ConfigError, RepositoryError, StateConflictError, RecordError: as for `submit`.
-    """
-    house.shadow(task)  # refuses what could never run
-    await house.workspaces.verify(task)
-    worker = await house.worker.ready()
-    submitted = await house.store.submit(task, worker=worker.id, session=session)
-    if submitted.claim is None:
-        raise StateConflictError(f"the task {task.id} was submitted before")
-    return house.shadow_of(submitted.claim)
 
 
 def snapshot_after(record: TaskRecord, lines: Sequence[LogLine], turn: int) -> str:

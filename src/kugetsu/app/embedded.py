@@ -70,7 +70,7 @@ class Shadow:
         """
         await self._house.__aenter__()
         try:
-            self._shadow = self._house.shadow(self.task, self._hooks)
+            self._shadow = self._house.shadow(self.task, hooks=self._hooks)
         except BaseException:
             await self._house.__aexit__(None, None, None)
             raise

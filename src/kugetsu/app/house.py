@@ -2,7 +2,7 @@
 
 import contextlib
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +15,7 @@ from kugetsu.engine import Presences, Worker
 from kugetsu.errors import ConfigError
 from kugetsu.models import SCRIPTED, Models
 from kugetsu.protocols import Claim, Clock, Concurrency, Model, Store, SystemClock
+from kugetsu.sessions import Entry
 from kugetsu.shadows import NativeRuntime, Parts, Shadow
 from kugetsu.storage import SqlStore
 from kugetsu.tasks import Requeueing, Task, new_task_id
@@ -162,13 +163,18 @@ class House:
             keep_workspace=settings.workspace.keep,
         )
 
-    def shadow(self, task: Task, hooks: Hooks | None = None) -> Shadow:
+    def shadow(self, task: Task, beginning: Sequence[Entry] = (), hooks: Hooks | None = None) -> Shadow:
         """Make the shadow that will do a new task; it is submitted when the shadow runs.
+
+        Args:
+            task: which.
+            beginning: what its session begins with, for a fork.
+            hooks: the caller's own code that looks into the run.
 
         Raises:
             ConfigError: the task's model cannot be used: unknown provider, missing key.
         """
-        return Shadow(task, self.parts(task, hooks or Hooks()))
+        return Shadow(task, self.parts(task, hooks or Hooks()), beginning=beginning)
 
     def shadow_of(self, claim: Claim) -> Shadow:
         """Make the shadow that goes on with a task that this house's worker got. One that is to be cancelled needs no model.

@@ -35,8 +35,7 @@ async def open_records() -> AsyncIterator[Store]:
 async def free_tasks_of_the_dead(store: Store) -> None:
     """Take the tasks of workers that are gone, where that can be written down: they are running no longer."""
     with suppress(RecordError):
-        if await _dead(store):
-            await reap(store, _presences())
+        await reap(store, _presences(), time.time())
 
 
 async def find_current(store: Store, prefix: str) -> TaskRecord:
@@ -53,14 +52,7 @@ async def find_current(store: Store, prefix: str) -> TaskRecord:
     if record.place:
         report = msgspec.structs.replace(report, base=record.place.base, branch=record.place.branch)
     with suppress(ValueError, RecordError):  # a damaged session is for `logs --full` and the doctor
-        tally = Session(line.entry for line in await store.session(record.id)).tally
-        report = msgspec.structs.replace(
-            report,
-            summary=tally.last_text.strip(),
-            turns=tally.turns,
-            tool_calls=tally.tool_calls,
-            usage=tally.usage.rounded,
-        )
+        report = Session(line.entry for line in await store.session(record.id)).tally.on(report)
     return msgspec.structs.replace(record, report=report)
 
 
@@ -72,12 +64,6 @@ async def workers_by_id(store: Store) -> dict[str, WorkerInfo]:
 async def is_served(store: Store) -> bool:
     """Whether a worker lives that takes tasks from the queue."""
     return some_serve(await store.workers(), _presences(), time.time())
-
-
-async def _dead(store: Store) -> bool:
-    """Whether there is anything to free: reading costs other processes nothing, writing does."""
-    presences, now = _presences(), time.time()
-    return any(state.expires_at <= now or presences.is_gone(state.info) for state in await store.workers())
 
 
 def _presences() -> Presences:

@@ -11,12 +11,11 @@ from typing import Final, NoReturn
 
 from kugetsu.app.house import House
 from kugetsu.cli.exits import Exit
+from kugetsu.engine import STOPPED
 from kugetsu.processes import kill_marked
 from kugetsu.shadows import TASK_MARKER, Shadow
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-STOPPED: Final = "the program was told to stop"
 
 
 @contextmanager

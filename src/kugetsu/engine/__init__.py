@@ -2,6 +2,6 @@
 
 from kugetsu.engine.leases import reap
 from kugetsu.engine.presence import Presences, this_host
-from kugetsu.engine.worker import Worker
+from kugetsu.engine.worker import STOPPED, Worker
 
-__all__ = ["Presences", "Worker", "reap", "this_host"]
+__all__ = ["STOPPED", "Presences", "Worker", "reap", "this_host"]

@@ -62,7 +62,7 @@ class Lessee:
             # A store that hangs must not keep the next beat from seeing that the lease is over.
             with contextlib.suppress(RecordError, TimeoutError):
                 async with asyncio.timeout(self._seconds / _BEATS):
-                    await reap(self._queue, self._presences)
+                    await reap(self._queue, self._presences, self._clock.now())
 
     async def forfeit(self, lost: LeaseLostError) -> None:
         """Give up all tasks and take the lease anew."""
@@ -94,8 +94,15 @@ class Lessee:
         await self.forfeit(LeaseLostError(f"the lease was not renewed for {self._seconds:g} seconds{self._trouble}"))
 
 
-async def reap(queue: Queue, presences: Presences) -> list[TaskRecord]:
+async def reap(queue: Queue, presences: Presences, now: float) -> list[TaskRecord]:
     """Take the tasks of workers whose lease has expired, and at once of those that are known to be dead.
+
+    Nothing is written while there are none: reading costs other processes nothing, writing does.
+
+    Args:
+        queue: where leases are.
+        presences: who lives on this machine.
+        now: seconds since the epoch.
 
     Returns:
         The tasks as they are now.
@@ -103,8 +110,10 @@ async def reap(queue: Queue, presences: Presences) -> list[TaskRecord]:
     Raises:
         RecordError: it could not be read or written.
     """
-    workers = [state.info for state in await queue.workers()]
-    dead = {worker.id for worker in workers if presences.is_gone(worker)}
+    workers = await queue.workers()
+    dead = {state.info.id for state in workers if presences.is_gone(state.info)}
+    if not dead and all(state.expires_at > now for state in workers):
+        return []
     records = await queue.reap(dead)
     presences.sweep()
     return records

@@ -16,6 +16,9 @@ from kugetsu.protocols import Attention, Claim, Clock, Concurrency, Store, Worke
 from kugetsu.shadows import Shadow
 from kugetsu.tasks import Ending, Outcome, TaskReport, new_task_id
 
+STOPPED: Final = "the program was told to stop"
+"""Why tasks are interrupted when their worker is stopped."""
+
 TICK_SECONDS: Final = 0.25
 """How often a worker looks at the queue, and at what users want, when nobody calls it."""
 
@@ -126,14 +129,14 @@ class Worker:
         self._stopping.set()
         self._called.set()
         for shadow in self._shadows:
-            shadow.wind_down("the program was told to stop")
+            shadow.wind_down(STOPPED)
 
     def interrupt(self) -> None:
         """End what still runs at once; the tasks go on later. May be called twice."""
         self._interrupting = True
         self.stop()
         for shadow in self._shadows:
-            shadow.interrupt("the program was told to stop")
+            shadow.interrupt(STOPPED)
 
     async def run(self, shadow: Shadow, prompt: str = "") -> TaskReport:
         """Run one shadow in the foreground. What users want of its task reaches it.
@@ -168,7 +171,7 @@ class Worker:
             RecordError: the worker could not be registered.
         """
         await self.ready()
-        await reap(self._store, self._presences)
+        await reap(self._store, self._presences, self._clock.now())
         running: set[asyncio.Task[None]] = set()
         with first_error():
             async with asyncio.TaskGroup() as group:
@@ -275,9 +278,9 @@ class Worker:
         if losses != self._losses:
             shadow.lose(LeaseLostError("the lease was lost before the task could go on"))
         if self._stopping.is_set():
-            shadow.wind_down("the program was told to stop")
+            shadow.wind_down(STOPPED)
         if self._interrupting:
-            shadow.interrupt("the program was told to stop")
+            shadow.interrupt(STOPPED)
         try:
             yield
         finally:

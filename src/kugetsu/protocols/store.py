@@ -71,13 +71,11 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
         record: the task, running.
         notes: what users said and no run has taken yet, oldest first.
         last_event: number of the task's last event; the next one is one more.
-        previous_worker: who had it in its last run, None for nobody or somebody forgotten.
     """
 
     record: TaskRecord
     notes: tuple[Note, ...] = ()
     last_event: int = 0
-    previous_worker: WorkerInfo | None = None
 
     @property
     def lease(self) -> Lease:

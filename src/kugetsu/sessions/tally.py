@@ -3,6 +3,7 @@
 import msgspec
 
 from kugetsu.messages import AssistantMessage, Usage
+from kugetsu.tasks import TaskReport
 
 
 class Tally(msgspec.Struct):
@@ -25,6 +26,16 @@ class Tally(msgspec.Struct):
         self.usage += reply.usage
         self.spent_usd += reply.usage.cost_usd or 0.0
         self.last_text = reply.text or self.last_text
+
+    def on(self, report: TaskReport) -> TaskReport:
+        """A report with what was used so far."""
+        return msgspec.structs.replace(
+            report,
+            summary=self.last_text.strip(),
+            turns=self.turns,
+            tool_calls=self.tool_calls,
+            usage=self.usage.rounded,
+        )
 
     def since(self, earlier: "Tally") -> "Tally":
         """What was used after an earlier moment of the same session."""

@@ -27,7 +27,7 @@ def report_of(
         check: None when the task has none, or it was not its turn.
         seconds: wall time of the run.
     """
-    before, place, tally = record.report, record.place, session.tally
+    before, place = record.report, record.place
     report, notes = before, before.notes
     if delivery is not None:
         report = TaskReport.of(record.task).with_changes(delivery.changes) if workspace else before
@@ -38,11 +38,7 @@ def report_of(
     elif place:
         report = msgspec.structs.replace(report, base=place.base, branch=place.branch)
     return msgspec.structs.replace(
-        report,
-        summary=tally.last_text.strip(),
-        turns=tally.turns,
-        tool_calls=tally.tool_calls,
-        usage=tally.usage.rounded,
+        session.tally.on(report),
         seconds=round(before.seconds + seconds, 3),
         notes=tuple(dict.fromkeys(notes)),
     )

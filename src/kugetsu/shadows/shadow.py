@@ -25,7 +25,7 @@ from kugetsu.failpoints import reach
 from kugetsu.processes import end_marked, moment
 from kugetsu.protocols import Claim, Seat, Workspace
 from kugetsu.removal import remove_tree
-from kugetsu.sessions import Session
+from kugetsu.sessions import Entry, Session
 from kugetsu.shadows.check import not_run, run_check
 from kugetsu.shadows.delivery import Delivery, deliver, shortened
 from kugetsu.shadows.fate import fate_of
@@ -53,17 +53,21 @@ class Shadow:
         task: what is to be done.
         parts: what the shadow is put together from.
         claim: the task as its worker got it; None for a new task, which is submitted when the shadow runs.
+        beginning: what the session of a new task begins with, for a fork.
 
     Attributes:
         task: what is to be done.
         feed: what happens, as it happens.
     """
 
-    def __init__(self, task: Task, parts: Parts, claim: Claim | None = None) -> None:
+    def __init__(
+        self, task: Task, parts: Parts, claim: Claim | None = None, *, beginning: Sequence[Entry] = ()
+    ) -> None:
         self.task = task
         self.feed = Feed(task.id, parts.clock.now)
         self._parts = parts
         self._claim = claim
+        self._beginning = beginning
         self._scope: asyncio.Timeout | None = None
         self._cut: Cut = ""
         self._reason = ""
@@ -179,7 +183,7 @@ class Shadow:
         """Hand in a task that is not in the store yet, for this shadow to do at once."""
         await self._parts.workspaces.verify(self.task)
         worker = await self._parts.worker()
-        submitted = await finish(self._parts.store.submit(self.task, worker=worker.id))
+        submitted = await finish(self._parts.store.submit(self.task, worker=worker.id, session=self._beginning))
         if submitted.claim is None:
             raise UsageError(f"the task {self.task.id} was submitted before")
         return submitted.claim
@@ -218,9 +222,10 @@ class Shadow:
         reach("agent.finished")
         await finish(self._close_turn())
         delivery = await finish(self._deliver())
-        fate = await fate_of(claim.record, judge(outcome, delivery, None), self._parts)
-        if fate.again_in is not None:
-            return await finish(self._halt(judge(outcome, delivery, None), fate))
+        if (undelivered := judge(outcome, delivery, None)) != outcome:
+            fate = await fate_of(claim.record, undelivered, self._parts)
+            if fate.again_in is not None:
+                return await finish(self._halt(undelivered, fate))
         check = await self._cancellable(lambda: self._check(outcome, delivery))
         reach("check.done")
         if self.task.check and check is None:
@@ -408,7 +413,6 @@ class Shadow:
             # Everything was delivered before the check, so whatever the check left behind may go.
             workspace, keep = self._residence.workspace, self.task.keep_workspace or not delivery.complete
             reach("close.before")
-            await self._keep_lease()
             if not await workspace.close(keep=keep, residue=True):
                 delivery = delivery.noting(f"The worktree is kept in {workspace.path}.")
             reach("close.after")

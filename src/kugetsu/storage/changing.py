@@ -6,7 +6,7 @@ Every function here is for a transaction that nobody else can write beside.
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from kugetsu.messages import encode_json, well_formed
 from kugetsu.protocols import Lease
@@ -50,7 +50,7 @@ _AT_REST: Final[dict[str, Any]] = {
 """The columns of a task that failed."""
 
 _end_run: Final = update(runs).where(runs.c.task == bindparam("of_task"), runs.c.ended_at.is_(None))
-_lease_ended: Final = update(workers).values(expires_at=None)
+_end_lease: Final = delete(workers)
 
 
 def place(connection: Connection, lease: Lease, where: Place, now: float) -> None:
@@ -94,7 +94,7 @@ def retire(connection: Connection, worker: str, now: float) -> list[str]:
     after = [given_back(record) for record in before]
     write(connection, zip(before, after, strict=True), now)
     end_runs(connection, [(record, record.outcome) for record in after], now)
-    connection.execute(_lease_ended.where(workers.c.id == worker))
+    connection.execute(_end_lease.where(workers.c.id == worker))
     return [record.id for record in after]
 
 
@@ -116,7 +116,7 @@ def reap(connection: Connection, dead: Collection[str], now: float) -> list[Task
     write(connection, zip(before, after, strict=True), now)
     ended = [(record, record.outcome) for record in late] + [(record, _INTERRUPTED) for record in orphans]
     end_runs(connection, ended, now)
-    connection.execute(_lease_ended.where(workers.c.id.in_(list(gone))))
+    connection.execute(_end_lease.where(workers.c.id.in_(list(gone))))
     for record in after:
         tell_dependents(connection, record, now)
     return after

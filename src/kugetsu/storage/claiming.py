@@ -1,7 +1,7 @@
 """Who gets which task, and for how long: leases, the queue, and the limits of what runs at the same time."""
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from sqlalchemy import Connection, Select, func, insert, literal_column, or_, select, update
@@ -12,7 +12,7 @@ from kugetsu.storage.appending import last_events
 from kugetsu.storage.changing import sound, tell_dependents
 from kugetsu.storage.notes import waiting_notes
 from kugetsu.storage.rows import AnyRow, named, no_lease, write
-from kugetsu.storage.schema import leased, owned, ready, runs, tasks, workers
+from kugetsu.storage.schema import owned, ready, runs, tasks, workers
 from kugetsu.tasks import Claiming, TaskRecord, claimed, expired
 
 _MOST_AT_ONCE: Final = 1_000
@@ -32,8 +32,7 @@ def register(connection: Connection, worker: WorkerInfo, until: float, now: floa
 
 def renew(connection: Connection, worker: str, until: float) -> None:
     """Extend a worker's lease."""
-    has_lease = (workers.c.id == worker, leased)
-    if not connection.execute(update(workers).where(*has_lease).values(expires_at=until)).rowcount:
+    if not connection.execute(update(workers).where(workers.c.id == worker).values(expires_at=until)).rowcount:
         raise no_lease(worker)
 
 
@@ -140,7 +139,6 @@ def _take(
     if not before:
         return []
     numbers = [record.number for record in before]
-    previous = _previous_workers(connection, numbers)
     after = [claimed(record, worker, claiming=claiming) for record in before]
     write(connection, zip(before, after, strict=True), now)
     if claiming != "rewind":
@@ -158,16 +156,6 @@ def _take(
             record=record,
             notes=tuple(notes.get(record.number, ())),
             last_event=events.get(record.number, 0),
-            previous_worker=previous.get(record.number),
         )
         for record in after
     ]
-
-
-def _previous_workers(connection: Connection, numbers: Collection[int]) -> dict[int, WorkerInfo]:
-    rows = connection.execute(
-        select(tasks.c.number, workers.c.id, workers.c.host, workers.c.pid, workers.c.name)
-        .join(workers, workers.c.id == tasks.c.last_worker)
-        .where(tasks.c.number.in_(list(numbers)))
-    )
-    return {number: WorkerInfo(*info) for number, *info in rows}

@@ -10,7 +10,7 @@ from kugetsu.errors import TaskNotFoundError
 from kugetsu.protocols import WorkerInfo, WorkerState
 from kugetsu.storage.logs import number_of
 from kugetsu.storage.rows import LIST_FIX, bounded, find_row, no_task, read_outcome, readable, record_of
-from kugetsu.storage.schema import STATES, leased, runs, tasks, workers
+from kugetsu.storage.schema import STATES, runs, tasks, workers
 from kugetsu.tasks import Run, TaskRecord, TaskReport, TaskState
 
 _PREFIX: Final = re.compile(r"[A-Za-z0-9_]{1,64}")
@@ -76,7 +76,7 @@ def runs_of(connection: Connection, task: str) -> list[Run]:
 
 def workers_now(connection: Connection) -> list[WorkerState]:
     """All workers with a lease, also one that has expired."""
-    query = select(workers).where(leased).order_by(workers.c.started_at, workers.c.id)
+    query = select(workers).order_by(workers.c.started_at, workers.c.id)
     return [
         WorkerState(WorkerInfo(row.id, row.host, row.pid, row.name), row.expires_at)
         for row in connection.execute(query)

@@ -118,15 +118,7 @@ def write(connection: Connection, changes: Iterable[tuple[TaskRecord, TaskRecord
     pairs = [(before, after) for before, after in changes if after is not before]
     if not pairs:
         return
-    rows = [{"this_task": after.number, **changing(after, now)} for _, after in pairs]
-    for has_owner in (False, True):
-        same = [
-            {**row, "last_worker": row["worker"]} if has_owner else row
-            for row in rows
-            if bool(row["worker"]) is has_owner
-        ]
-        if same:
-            connection.execute(_update, same)
+    connection.execute(_update, [{"this_task": after.number, **changing(after, now)} for _, after in pairs])
     for before, after in pairs:
         if after.report is not before.report:
             connection.execute(_update, {"this_task": after.number, "report": encode_json(after.report)})

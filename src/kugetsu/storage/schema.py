@@ -65,7 +65,6 @@ tasks: Final = Table(
     Column("expires_at", Double),
     Column("generation", Integer, nullable=False),
     Column("worker", String, nullable=False),
-    Column("last_worker", String, nullable=False),
     Column("rank", Double, nullable=False),
     Column("priority", Integer, nullable=False),
     Column("queued_at", Double, nullable=False),
@@ -109,8 +108,7 @@ workers: Final = Table(
     Column("pid", Integer, nullable=False),
     Column("name", String, nullable=False),
     Column("started_at", Double, nullable=False),
-    # None once its lease is gone; the row stays, to say whose processes a task may have left behind.
-    Column("expires_at", Double),
+    Column("expires_at", Double, nullable=False),
     CheckConstraint("id <> ''", name="id"),
 )
 
@@ -196,9 +194,6 @@ ready: Final = tasks.c.ready == true()
 owned: Final = tasks.c.worker != literal_column("''")
 """Tasks that run."""
 
-leased: Final = workers.c.expires_at.is_not(None)
-"""Workers that have a lease."""
-
 waiting: Final = notes.c.taken != true()
 """Notes that no run has taken yet."""
 
@@ -216,5 +211,5 @@ _index("tasks_next", ready, tasks.c.rank, tasks.c.number, tasks.c.repo, tasks.c.
 _index("tasks_waking", tasks.c.wakes_at.is_not(None), tasks.c.wakes_at)
 _index("tasks_expiring", tasks.c.expires_at.is_not(None), tasks.c.expires_at)
 _index("tasks_owned", owned, tasks.c.worker, tasks.c.repo, tasks.c.model)
-_index("workers_leased", leased, workers.c.expires_at)
+Index("workers_leased", workers.c.expires_at)
 _index("notes_waiting", waiting, notes.c.task)

@@ -76,7 +76,6 @@ def _insert(connection: Connection, record: TaskRecord, now: float) -> TaskRecor
     row: dict[str, Any] = {
         **changing(record, now),
         "id": record.id,
-        "last_worker": "",
         "repo": well_formed(record.report.repo),
         "model": well_formed(record.task.model),
         "key": record.key or None,

@@ -177,16 +177,7 @@ def abandoned(record: TaskRecord, *, blame: float = 1.0, evidence: str = "") -> 
             crashes=crashes,
             outcome=unwanted if record.wanted == "cancel" else poisonous,
         )
-    state: TaskState = "paused" if record.wanted == "pause" else "pending"
-    return _to(
-        record,
-        state,
-        worker="",
-        generation=record.generation + 1,
-        crashes=crashes,
-        outcome=Outcome("interrupted", "its worker died"),
-        wanted="" if state == "paused" else record.wanted,
-    )
+    return _left(msgspec.structs.replace(record, crashes=crashes), "its worker died")
 
 
 def given_back(record: TaskRecord) -> TaskRecord:

@@ -201,7 +201,7 @@ class MemoryQueue:
 
     def _begin(self, kept: Kept, worker: WorkerInfo, claiming: Claiming) -> Claim:
         now = self._clock.now()
-        claim = kept.begin_run(claimed(kept.record, worker.id, claiming=claiming), worker, now)
+        claim = kept.begin_run(claimed(kept.record, worker.id, claiming=claiming), worker.id, now)
         self._starts = [*self._starts, now][-_RECENT:]
         return claim
 

@@ -9,7 +9,7 @@ import msgspec
 
 from kugetsu.errors import LeaseLostError, RecordError, StateConflictError, TaskNotFoundError
 from kugetsu.events import Event
-from kugetsu.protocols import Claim, Effect, EffectState, Lease, WorkerInfo
+from kugetsu.protocols import Claim, Effect, EffectState, Lease
 from kugetsu.sessions import Checkpoint, Entry, Finished, LogLine, Replied, Rewound, Started
 from kugetsu.tasks import Note, Outcome, Run, TaskRecord, blocked_for_good, unblocked
 
@@ -24,7 +24,6 @@ class Kept(msgspec.Struct):
         log: its session.
         notes: what no run has taken yet.
         note_keys: names of all notes that there ever were.
-        last_worker: who had it last.
     """
 
     record: TaskRecord
@@ -35,7 +34,6 @@ class Kept(msgspec.Struct):
     note_keys: set[str] = msgspec.field(default_factory=set)
     effects: dict[tuple[int, str], tuple[Effect, EffectState]] = msgspec.field(default_factory=dict)
     runs: list[Run] = msgspec.field(default_factory=list)
-    last_worker: WorkerInfo | None = None
 
     @property
     def last_event(self) -> int:
@@ -76,17 +74,15 @@ class Kept(msgspec.Struct):
         for entry in entries:
             self.log.append(LogLine(len(self.log) + 1, now, entry))
 
-    def begin_run(self, record: TaskRecord, worker: WorkerInfo, now: float) -> Claim:
+    def begin_run(self, record: TaskRecord, worker: str, now: float) -> Claim:
         """A worker got it. A claim that is no run, as for a rewind, leaves no trace among the runs."""
         if record.runs > self.record.runs:
-            self.runs.append(Run(generation=record.generation, worker=worker.id, started_at=now))
-        previous, self.last_worker = self.last_worker, worker
+            self.runs.append(Run(generation=record.generation, worker=worker, started_at=now))
         self.record = record
         return Claim(
             record=record,
             notes=tuple(self.notes),
             last_event=self.last_event,
-            previous_worker=previous,
         )
 
     def end_run(self, outcome: Outcome, now: float) -> None:

@@ -68,7 +68,7 @@ def fork_command(
         return Exit.COMPLETED
 
     async def make(house: House) -> Shadow:
-        return await desk.begin(house, *await desk.fork(house, task_id, turn, text))
+        return house.shadow(*await desk.fork(house, task_id, turn, text))
 
     return do_one_task(loaded, make, name="kugetsu fork", json_events=json_events, as_json=as_json)
 

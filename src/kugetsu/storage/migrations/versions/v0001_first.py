@@ -51,7 +51,6 @@ def _tasks() -> None:
         sa.Column("expires_at", sa.Double(), nullable=True),
         sa.Column("generation", sa.Integer(), nullable=False),
         sa.Column("worker", sa.String(), nullable=False),
-        sa.Column("last_worker", sa.String(), nullable=False),
         sa.Column("rank", sa.Double(), nullable=False),
         sa.Column("priority", sa.Integer(), nullable=False),
         sa.Column("queued_at", sa.Double(), nullable=False),
@@ -107,11 +106,11 @@ def _workers() -> None:
         sa.Column("pid", sa.Integer(), nullable=False),
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("started_at", sa.Double(), nullable=False),
-        sa.Column("expires_at", sa.Double(), nullable=True),
+        sa.Column("expires_at", sa.Double(), nullable=False),
         sa.CheckConstraint("id <> ''", name=op.f("workers_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("workers_pkey")),
     )
-    _index("workers_leased", "workers", ["expires_at"], sa.text("expires_at IS NOT NULL"))
+    op.create_index(op.f("workers_leased"), "workers", ["expires_at"])
 
 
 def _dependencies() -> None:
