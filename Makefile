@@ -8,7 +8,7 @@ SHELL := bash
 .ONESHELL:
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test drill check fix bench lock clean FORCE
+.PHONY: help setup demo test drill check fix bench bench-peers lock clean FORCE
 
 PYTHON ?= python3.13 python3.12 python3.11 python3
 ARGS :=
@@ -43,7 +43,7 @@ endef
 
 help: ## Print this
 	@echo "usage: make TARGET"
-	sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 12
+	sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 15
 
 setup: .venv/ready ## Make .venv with everything pinned in constraints.txt, and .venv/bin/kugetsu
 
@@ -68,6 +68,9 @@ fix: setup ## Repair what the linter can, and format
 
 bench: setup ## Measure CPU and memory per model call
 	@.venv/bin/python bench/run.py $(ARGS)
+
+bench-peers: setup ## Measure beside Pi and OpenCode, which npm installs outside of this directory
+	@.venv/bin/python -m bench.peers $(ARGS)
 
 lock: ## Write constraints.txt anew from pyproject.toml (needs the network)
 	@$(find_python)

@@ -109,7 +109,7 @@ async def measure_latency(home: Path, repo: Path, *, git: bool) -> dict[str, flo
     engine = Engine(store, home, model, git=git)
     waits: list[float] = []
     async with engine.worker.open(), asyncio.TaskGroup() as group:
-        group.create_task(engine.worker.serve(engine.make, slots=4))
+        group.create_task(engine.worker.serve(engine.make, room=lambda running: 4 - running))
         for _ in range(SUBMISSIONS):
             model.answered.clear()
             task, begun = new_task(repo), time.monotonic()
@@ -171,7 +171,7 @@ async def measure_restart(number: int, home: Path, repo: Path, moment: Moment) -
     store, model = await SqlStore.open(home), Witness()
     engine = Engine(store, home, model)
     async with engine.worker.open(), asyncio.TaskGroup() as group:
-        group.create_task(engine.worker.serve(engine.make, slots=number))
+        group.create_task(engine.worker.serve(engine.make, room=lambda running: number - running))
         while len(model.asked) < number:
             await asyncio.sleep(0.01)
             if time.monotonic() - begun > PATIENCE_SECONDS:

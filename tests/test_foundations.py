@@ -72,7 +72,7 @@ def test_no_source_file_is_long() -> None:
 def test_make_alone_prints_every_target_with_a_line() -> None:
     printed = run(ROOT, "make", "--no-print-directory")
     assert printed.returncode == 0, printed.stderr
-    listed = dict(re.findall(r"^  ([a-z]+) +(\S.*)$", printed.stdout, re.MULTILINE))
+    listed = dict(re.findall(r"^  ([a-z-]+) +(\S.*)$", printed.stdout, re.MULTILINE))
     targets = re.search(r"^\.PHONY: (.*)$", MAKEFILE, re.MULTILINE)
     assert targets
     assert listed.keys() == set(targets[1].split()) - {"FORCE"}

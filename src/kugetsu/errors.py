@@ -22,7 +22,7 @@ MODEL_FAILURES: Final[tuple[ModelFailure, ...]] = get_args(ModelFailure)
 RETRYABLE: Final[frozenset[ModelFailure]] = frozenset({"rate_limited", "overloaded", "network", "stall", "malformed"})
 """Failures after which the same call may well succeed."""
 
-LimitKind = Literal["turn_limit", "token_limit", "money_limit", "wall_time", "idle_time"]
+LimitKind = Literal["turn_limit", "token_limit", "money_limit", "wall_time", "idle_time", "loop", "budget"]
 """The limit of a run that was hit; also the outcome class of that run."""
 
 
@@ -119,11 +119,13 @@ class LimitReachedError(KugetsuError):
 
     Attributes:
         kind: which one; the outcome class of the run.
+        until: when there will be more of it, in seconds since the epoch; 0 when that is for the user to say.
     """
 
-    def __init__(self, kind: LimitKind, message: str) -> None:
-        super().__init__(message)
+    def __init__(self, kind: LimitKind, message: str, *, fix: str = "", until: float = 0.0) -> None:
+        super().__init__(message, fix=fix)
         self.kind: LimitKind = kind
+        self.until = until
 
 
 class ModelError(KugetsuError):

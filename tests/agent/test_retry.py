@@ -38,3 +38,17 @@ def test_a_wait_beyond_the_cap_is_not_waited_for() -> None:
 def test_attempts_are_counted() -> None:
     policy, error = RetryPolicy(attempts=3), ModelError("network", "x")
     assert [policy.delay(error, attempt) is None for attempt in (1, 2, 3)] == [False, False, True]
+
+
+@pytest.mark.parametrize(("asked", "waited"), [(None, True), (29.0, True), (31.0, False)])
+def test_who_can_wait_elsewhere_waits_here_no_longer_than_is_allowed(asked: float | None, waited: bool) -> None:
+    policy, error = RetryPolicy(park_seconds=30), ModelError("rate_limited", "x", retry_after=asked)
+    assert (policy.delay(error, 1) is not None) == waited
+
+
+@given(st.integers(1, 20), st.floats(0, 300))
+def test_a_wait_that_nobody_asked_for_is_no_longer_than_is_allowed(attempt: int, park: float) -> None:
+    policy = RetryPolicy(attempts=99, base_seconds=10, park_seconds=park)
+    delay = policy.delay(ModelError("stall", "x"), attempt)
+    assert delay is not None
+    assert delay <= min(park, 120)

@@ -27,12 +27,13 @@ def test_what_is_submitted_is_done_by_a_worker(user: CommandLine, quick: list[st
     assert "waits for   1 task of " + first in user.run("show", report["id"]).stdout
     served = user.run("serve", "--until-idle", "--slots", "2")
     assert (served.code, served.stdout) == (0, "")
-    lines = [line.split(maxsplit=2)[2] for line in served.stderr.splitlines() if not line.startswith("kugetsu:")]
-    assert [line for line in lines if " note: " not in line] == [
-        f"{first} started with {quick[3]}: Do it",
-        f"{first} completed: the agent finished after 2 turns",
-        f"{report['id']} started with {quick[3]}: Then this",
-        f"{report['id']} completed: the agent finished after 2 turns",
+    lines = [line.split(maxsplit=2)[2] for line in served.stderr.splitlines()]
+    began = [line for line in lines if ": started with" in line or ": completed: " in line]
+    assert [line.partition(" [")[0] for line in began] == [
+        f"{first}#1: started with {quick[3]} on {report['repo']}: Do it",
+        f"{first}#1 turn 2: completed: the agent finished after 2 turns",
+        f"{report['id']}#1: started with {quick[3]} on {report['repo']}: Then this",
+        f"{report['id']}#1 turn 2: completed: the agent finished after 2 turns",
     ]
     tasks = user.tasks()
     assert [(task["id"], task["state"], task["priority"]) for task in tasks] == [
@@ -129,7 +130,7 @@ class TestServing:
         done = self.ended(server)
         assert done.code == 0, done.stderr
         assert f"stopping (SIGTERM); still running: {task}; interrupted in 0.3 seconds" in done.stderr
-        assert f"{task} pending (interrupted): the program was told to stop" in done.stderr
+        assert ": pending (interrupted): the program was told to stop" in done.stderr
         assert marked("KUGETSU_TASK", task) == set()
         assert user.run("serve", "--until-idle").code == 0
         (report,) = user.tasks()
@@ -161,8 +162,8 @@ class TestServing:
         turns: list[dict[str, Any]] = [{"tool_calls": [tool("ask", question="Which one?")]}, {"text": "That one."}]
         task = submit(user, ["--repo", str(repo), "--model", user.script(*turns)])
         served = user.run("serve", "--until-idle")
-        assert f"{task} asks: Which one?" in served.stderr
-        assert f"{task} waiting (question): Which one?" in served.stderr
+        assert f"{task}#1 turn 1: asks: Which one?" in served.stderr
+        assert ": waiting (question): Which one?" in served.stderr
         assert "is pending: it waits for its turn" in user.run("answer", task, "The left one").stdout
         assert user.run("serve", "--until-idle").code == 0
         assert user.tasks()[0]["state"] == "completed"

@@ -1,11 +1,12 @@
 import json
 import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from kugetsu.processes.census import marked
-from support.command_line import CommandLine
+from support.command_line import CommandLine, tool
 
 BEGUN = "worktrees/*/begun"
 
@@ -111,3 +112,18 @@ def test_what_is_let_go_on_in_the_queue_waits_for_a_worker(user: CommandLine, jo
     assert "is pending: it waits for its turn; no worker runs" in said
     assert user.run("serve", "--until-idle").code == 0
     assert user.tasks()[0]["state"] == "completed"
+
+
+def test_a_task_that_was_paused_at_a_limit_goes_on_with_more(user: CommandLine, repo: Path) -> None:
+    script = user.script(*[{"tool_calls": [tool("ls", path=".", limit=n + 1)]} for n in range(5)])
+    stopped = user.run("run", "Fix", "--repo", str(repo), "--model", script, "--max-turns", "2", "--json")
+    assert (stopped.code, stopped.json()["state"]) == (5, "paused")
+    task = stopped.json()["id"]
+    again = user.run("resume", task, "--max-turns", "3", "--json")
+    assert (again.code, again.json()["state"], again.json()["turns"]) == (5, "paused", 3)
+    assert "is pending" in user.run("resume", task, "--queue", "--max-turns", "9").stdout
+    assert user.run("serve", "--until-idle").code == 0
+    (report,) = user.tasks()
+    assert (report["state"], report["turns"]) == ("completed", 6)
+    refused = user.run("resume", task, "--max-turns", "-1")
+    assert refused.code == 2

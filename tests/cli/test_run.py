@@ -172,7 +172,10 @@ def test_a_lasting_failure_is_the_outcome(user: CommandLine, repo: Path, kind: s
 def test_a_turn_limit_ends_the_run_with_its_class(user: CommandLine, repo: Path) -> None:
     script = user.script(*[{"tool_calls": [tool("ls")]}] * 9)
     done = user.run("run", "Fix", "--repo", str(repo), "--model", script, "--max-turns", "3", "--json")
-    assert (done.code, done.json()["outcome"]["class"], done.json()["turns"]) == (1, "turn_limit", 3)
+    assert (done.code, done.json()["outcome"]["class"], done.json()["turns"]) == (5, "turn_limit", 3)
+    paused = done.json()
+    assert paused["state"] == "paused"
+    assert f"`kugetsu resume {paused['id']} --max-turns N` lets it go on with more" in done.stderr
 
 
 def test_a_url_is_cloned_once_and_its_branch_stays_in_the_mirror(user: CommandLine, repo: Path) -> None:

@@ -72,7 +72,9 @@ class Yard:
 
     async def serve(self, slots: int = 3, limits: Concurrency | None = None, *, until_idle: bool = True) -> None:
         async with self.worker.open():
-            await self.worker.serve(self.make, slots=slots, limits=limits, until_idle=until_idle)
+            await self.worker.serve(
+                self.make, room=lambda running: slots - running, limits=lambda: limits, until_idle=until_idle
+            )
 
 
 @pytest.fixture

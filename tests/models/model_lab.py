@@ -14,6 +14,8 @@ from kugetsu.config import ProviderSettings, Settings, Wire
 from kugetsu.errors import ModelError
 from kugetsu.messages import AssistantMessage, ReplyBuilder, user
 from kugetsu.models import Models
+from kugetsu.models.http_model import HttpModel
+from kugetsu.models.opened import OpenedModel
 from kugetsu.protocols import Model, ModelRequest, ToolSpec
 
 KEY: Final = "sk-canary-4242424242"
@@ -115,6 +117,12 @@ async def model_at(base_url: str, wire: Wire = "openai", **changes: Any) -> Asyn
     """The model `test/m` of a server."""
     async with Models(settings_for(base_url, wire, **changes), {}) as models:
         yield models.open("test/m")
+
+
+def wire_of(model: Model) -> HttpModel:
+    """What all who opened a model over HTTP share."""
+    assert isinstance(model, OpenedModel)
+    return model.own
 
 
 async def ask(model: Model, request: ModelRequest = REQUEST) -> AssistantMessage:

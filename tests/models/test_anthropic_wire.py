@@ -7,9 +7,8 @@ from kugetsu.config import ModelSettings, Price, ProviderSettings, Settings
 from kugetsu.errors import ModelFailure
 from kugetsu.messages import AssistantMessage, Image, Message, Text, Thinking, ToolCall, ToolResult, UserMessage, user
 from kugetsu.models import Models
-from kugetsu.models.http_model import HttpModel
 from kugetsu.protocols import ModelRequest
-from models.model_lab import KEY, TOOLS, failure_of, reply_to
+from models.model_lab import KEY, TOOLS, failure_of, reply_to, wire_of
 
 STOP = {"type": "message_stop"}
 BREAKPOINT = {"type": "ephemeral"}
@@ -194,8 +193,7 @@ def body_of(messages: list[Message], *, tools: bool = True, system: str = "Be go
     provider = ProviderSettings(
         wire="anthropic", base_url="http://127.0.0.1:9", api_key=KEY, models={"m": ModelSettings(**known)}
     )
-    model = Models(Settings(providers={"test": provider}), {}).open("test/m")
-    assert isinstance(model, HttpModel)
+    model = wire_of(Models(Settings(providers={"test": provider}), {}).open("test/m"))
     request = ModelRequest(system, messages, TOOLS if tools else ())
     decoded: dict[str, Any] = msgspec.json.decode(model._encoded(request))
     return decoded
@@ -318,6 +316,5 @@ def test_a_blank_system_prompt_is_left_out() -> None:
 @pytest.mark.parametrize("base_url", ["http://h:1", "http://h:1/", "http://h:1/v1", "http://h:1/v1/"])
 def test_the_base_url_may_end_with_v1_or_not(base_url: str) -> None:
     provider = ProviderSettings(wire="anthropic", base_url=base_url)
-    model = Models(Settings(providers={"test": provider}), {}).open("test/m")
-    assert isinstance(model, HttpModel)
+    model = wire_of(Models(Settings(providers={"test": provider}), {}).open("test/m"))
     assert str(model._endpoint._url) == "http://h:1/v1/messages"

@@ -1,12 +1,14 @@
 import socket
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
+from genai_prices.types import ClauseEquals, ConditionalPrice, ModelInfo, ModelPrice, StartDateConstraint
 
 from kugetsu.config import PRESETS, ModelSettings, Price, ProviderSettings
-from kugetsu.models.catalog import CONTEXT_WINDOW, MAX_OUTPUT, CatalogEntry, look_up
+from kugetsu.models.catalog import CONTEXT_WINDOW, MAX_OUTPUT, CatalogEntry, _Changing, look_up
 from kugetsu.models.pricing import Pricing, Rates, Tokens
 from kugetsu.testing import FakeClock
 
@@ -161,3 +163,39 @@ def test_the_table_is_not_loaded_for_servers_on_this_machine_or_described_models
     assert known("openai", "gpt-5", context_window=9, price=Price(1, 1)).info.context_window == 9
     with pytest.raises(ImportError):
         known("openai", "gpt-5")
+
+
+@pytest.mark.parametrize(
+    ("provider", "name", "most_input", "most_output"),
+    [
+        ("openai", "gpt-5", 1.25, 10),
+        ("anthropic", "claude-opus-4-1", 18.75, 75),
+        ("anthropic", "claude-sonnet-4-5", 7.5, 22.5),
+        ("deepseek", "deepseek-chat", 0.27, 1.1),
+        ("example", "mystery-9", 0, 0),
+        ("openrouter", "stepfun/step-3.5-flash:free", 0, 0),
+    ],
+)
+def test_the_most_a_token_costs_is_that_of_the_longest_prompt_the_dearest_hour_and_writing_to_the_cache(
+    provider: str, name: str, most_input: float, most_output: float
+) -> None:
+    info = known(provider, name).info
+    assert [info.usd_input * 1e6, info.usd_output * 1e6] == pytest.approx([most_input, most_output])
+
+
+def test_the_most_a_token_costs_follows_the_price_of_the_settings() -> None:
+    info = known("openai", "gpt-5", price=Price(1, 2, cache_write=3)).info
+    assert [info.usd_input, info.usd_output] == pytest.approx([3e-6, 2e-6])
+
+
+@pytest.mark.parametrize(
+    ("day", "most"), [(datetime(2026, 8, 1, tzinfo=UTC), 30), (datetime(2026, 9, 1, tzinfo=UTC), 20)]
+)
+def test_a_price_that_is_over_counts_no_more_and_one_to_come_does(day: datetime, most: float) -> None:
+    now, later = (
+        ModelPrice(input_mtok=Decimal(3), output_mtok=Decimal(30)),
+        ModelPrice(input_mtok=Decimal(2), output_mtok=Decimal(20)),
+    )
+    prices = [ConditionalPrice(prices=now), ConditionalPrice(StartDateConstraint(date(2026, 8, 21)), prices=later)]
+    changing = _Changing(ModelInfo("m", ClauseEquals("m"), prices=prices), FakeClock(day.timestamp()))
+    assert max(rates.most_output for rates in changing.possible() if rates) == pytest.approx(most / 1e6)

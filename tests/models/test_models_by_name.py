@@ -7,8 +7,8 @@ import pytest
 from kugetsu.config import PRESETS, ProviderSettings, Settings
 from kugetsu.errors import ConfigError
 from kugetsu.models import Models, ScriptedModel
-from kugetsu.models.http_model import HttpModel
 from kugetsu.protocols import Model
+from models.model_lab import wire_of
 
 CANARY = "sk-canary-777"
 
@@ -81,19 +81,18 @@ def test_an_address_that_may_hold_a_key_is_refused_without_showing_it(url: str) 
 
 
 def test_settings_for_a_built_in_provider_are_laid_over_it_field_by_field() -> None:
-    model = opened("openrouter/m", openrouter=ProviderSettings(api_key=CANARY, idle_seconds=7))
-    assert isinstance(model, HttpModel)
+    model = wire_of(opened("openrouter/m", openrouter=ProviderSettings(api_key=CANARY, idle_seconds=7)))
     assert str(model._endpoint._url) == "https://openrouter.ai/api/v1/chat/completions"
     assert model._endpoint._idle_seconds == 7
     assert model._endpoint._headers["Authorization"] == f"Bearer {CANARY}"
-    moved = opened("anthropic/m", {"ANTHROPIC_API_KEY": CANARY}, anthropic=ProviderSettings(base_url="http://h/"))
-    assert isinstance(moved, HttpModel)
+    moved = wire_of(
+        opened("anthropic/m", {"ANTHROPIC_API_KEY": CANARY}, anthropic=ProviderSettings(base_url="http://h/"))
+    )
     assert str(moved._endpoint._url) == "http://h/v1/messages"
 
 
 def test_a_server_that_needs_no_key_gets_none() -> None:
-    model = opened("ollama/qwen3")
-    assert isinstance(model, HttpModel)
+    model = wire_of(opened("ollama/qwen3"))
     assert not {"Authorization", "X-Api-Key"} & model._endpoint._headers.keys()
 
 
@@ -105,11 +104,11 @@ def test_every_built_in_provider_can_be_opened(preset: str) -> None:
     assert model.info.max_output <= model.info.context_window
 
 
-async def test_a_model_is_made_once_and_a_rehearsal_every_time(tmp_path: Path) -> None:
+async def test_a_model_is_shared_by_all_who_open_it_and_a_rehearsal_is_made_every_time(tmp_path: Path) -> None:
     script = tmp_path / "demo.yaml"
     script.write_text("turns: []")
     async with Models(Settings(), {}) as models:
-        assert models.open("ollama/m") is models.open("ollama/m")
+        assert wire_of(models.open("ollama/m")) is wire_of(models.open("ollama/m", patience=3))
         first, second = models.open(f"scripted:{script}"), models.open(f"scripted:{script}")
     assert first is not second
     assert isinstance(first, ScriptedModel)

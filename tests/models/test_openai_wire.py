@@ -18,9 +18,8 @@ from kugetsu.messages import (
     user,
 )
 from kugetsu.models import Models
-from kugetsu.models.http_model import HttpModel
 from kugetsu.protocols import ModelRequest
-from models.model_lab import KEY, TOOLS, ask, failure_of, model_at, raw_server, reply_to, sse, whole
+from models.model_lab import KEY, TOOLS, ask, failure_of, model_at, raw_server, reply_to, sse, whole, wire_of
 
 DONE = b"[DONE]"
 
@@ -249,8 +248,7 @@ async def test_a_cost_that_cannot_be_true_is_none(cost: bytes) -> None:
 def body_of(messages: list[Message], name: str = "m", **changes: Any) -> dict[str, Any]:
     provider = ProviderSettings(**{"base_url": "http://127.0.0.1:9/v1", "api_key": KEY, **changes})
     providers = {"test": provider, "openai": provider, "openrouter": provider}
-    model = Models(Settings(providers=providers), {}).open(name if "/" in name else f"test/{name}")
-    assert isinstance(model, HttpModel)
+    model = wire_of(Models(Settings(providers=providers), {}).open(name if "/" in name else f"test/{name}"))
     decoded: dict[str, Any] = msgspec.json.decode(model._encoded(ModelRequest("Be good.", messages, TOOLS, "k" * 99)))
     return decoded
 
@@ -351,7 +349,7 @@ def test_openai_is_told_which_conversation_it_is() -> None:
 
 def test_tools_are_encoded_once_for_the_same_tuple() -> None:
     provider = ProviderSettings(base_url="http://127.0.0.1:9/v1")
-    model = Models(Settings(providers={"test": provider}), {}).open("test/m")
+    model = wire_of(Models(Settings(providers={"test": provider}), {}).open("test/m"))
     tools = model._tools  # type: ignore[attr-defined] # white-box: what it saves cannot be seen from outside
     assert tools.of(TOOLS) is tools.of(TOOLS)
     for number in range(200):

@@ -21,10 +21,9 @@ from kugetsu.messages import (
     UserOrigin,
 )
 from kugetsu.models import Models
-from kugetsu.models.http_model import HttpModel
 from kugetsu.protocols import ModelRequest
 from kugetsu.testing.request_rules import problems
-from models.model_lab import KEY, TOOLS, WIRES
+from models.model_lab import KEY, TOOLS, WIRES, wire_of
 
 TEXTS = st.sampled_from(["", " ", "\n\t", "hello", "\ud800", "ä\x00b", "\u2028", '"}]']) | st.text(max_size=20)
 ARGUMENTS = st.sampled_from(
@@ -83,8 +82,7 @@ def encoded(wire: Wire, request: ModelRequest, *, images: bool) -> bytes:
         models={"m": ModelSettings(images=images)},
         reasoning_field="reasoning_content",
     )
-    model = Models(Settings(providers={"test": provider}), {}).open("test/m")
-    assert isinstance(model, HttpModel)
+    model = wire_of(Models(Settings(providers={"test": provider}), {}).open("test/m"))
     return model._encoded(request)
 
 

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from kugetsu.errors import ModelError, ModelFailure
+from kugetsu.errors import ConfigError, ModelError, ModelFailure
 from kugetsu.messages import Message, Text, TextDelta, Thinking, ToolCall, ToolResult, Usage, user
 from kugetsu.models import ScriptedModel
 from kugetsu.protocols import ModelRequest
@@ -124,3 +124,14 @@ async def test_a_reply_that_was_lost_is_said_again_and_a_failure_is_not() -> Non
         await text_of(model, asked(1))
     assert [await text_of(model, asked(1)) for _ in range(2)] == ["two", "two"]
     assert await text_of(model, asked(0)) == "one"
+
+
+async def test_a_failure_can_say_how_long_to_wait() -> None:
+    assert (await fail(scripted({"fail": "rate_limited", "retry_after": 90}))).retry_after == 90
+    assert (await fail(scripted({"fail": "rate_limited"}))).retry_after is None
+
+
+@pytest.mark.parametrize("turn", [{"fail": "rate_limited", "retry_after": -1}, {"text": "x", "retry_after": 1}])
+def test_a_wait_that_makes_no_sense_is_refused(turn: dict[str, object]) -> None:
+    with pytest.raises(ConfigError, match="`retry_after` must be 0 or more, beside `fail`"):
+        scripted(turn)

@@ -100,8 +100,8 @@ def test_the_environment_holds_no_key() -> None:
 
 
 async def test_a_command_that_has_ended_is_known_to_have_at_once(tmp_path: Path) -> None:
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    async with start_command(["true"], cwd=tmp_path, env=ENV, **quiet) as command:
+    quiet = subprocess.DEVNULL
+    async with start_command(["true"], cwd=tmp_path, env=ENV, stdout=quiet, stderr=quiet) as command:
         await asyncio.sleep(0.2)
         assert await command.wait(0) == 0
 

@@ -281,7 +281,7 @@ async def test_patience_counts_the_time_without_capacity_alone(shadows: ShadowBe
     await shadows.store.control(task.id, Answer("blue"))
     busy = [ModelError("rate_limited", "busy")] * 6
     report = await (await shadows.again(shadow, *busy)).run()
-    assert (report.state, report.attempts) == ("pending", 0)
+    assert (report.state, report.attempts) == ("waiting", 0)
     await asyncio.sleep(0.3)
     report = await (await shadows.again(shadow, *busy)).run()
     assert (report.state, report.outcome and report.outcome.kind) == ("failed", "rate_limited")

@@ -274,6 +274,18 @@ class OrderContract:
         assert await lab.claim(limits=Concurrency(repository=1), worker="w2") == []
         assert await lab.claim(limits=Concurrency(model=1), worker="w2") == []
 
+    async def test_nothing_is_claimed_with_a_model_that_is_closed(self, lab: Lab) -> None:
+        for name, model in [("a", "m"), ("b", "n"), ("c", "m"), ("d", "o")]:
+            await lab.submit(name, model=model, priority=9 if model == "m" else 0)
+        assert await lab.claim(1, limits=Concurrency(closed=frozenset({"m", "o", "nobody's"}))) == ["b"]
+        assert await lab.claim(limits=Concurrency(closed=frozenset({"m"}), models={"o": 1})) == ["d"]
+        assert await lab.claim(limits=Concurrency(closed=frozenset({"\udcff"}))) == ["a", "c"]
+
+    async def test_what_waits_for_a_closed_model_can_be_taken_by_name(self, lab: Lab) -> None:
+        await lab.submit("a")
+        assert await lab.claim(limits=Concurrency(closed=frozenset({"some/model"}))) == []
+        assert (await lab.running("a")).record.state == "running"
+
     async def test_a_full_repository_holds_up_nobody_else(self, lab: Lab) -> None:
         for number in range(5):
             await lab.submit(f"x{number}", repo="/x", priority=9)
@@ -291,4 +303,5 @@ class OrderContract:
         await lab.store.retire("w2")
         await lab.store.control("a", Cancel())
         await lab.submit("b")
-        assert await lab.claim(limits=Concurrency(repository=1, model=1), worker="w3") == ["a"]
+        limits = Concurrency(repository=1, model=1, closed=frozenset({"some/model"}))
+        assert await lab.claim(limits=limits, worker="w3") == ["a"]

@@ -9,7 +9,7 @@ from kugetsu.events import Noted, TurnStarted
 from kugetsu.messages import user
 from kugetsu.protocols import Claim, Effect, Lease, Store
 from kugetsu.sessions import Checkpoint, Entry, Heard, Renewed
-from kugetsu.tasks import Answer, Cancel, Pause, Place, Resume, Retry, Say
+from kugetsu.tasks import Answer, Budgets, Cancel, Pause, Place, Resume, Retry, Say, Spent, day_of
 from storage.store_lab import HEARD, Lab, a_call
 from tasks.task_lab import PLACE, an_ending
 
@@ -22,6 +22,8 @@ WRITES: dict[str, Write] = {
     "event": lambda store, lease: store.append(lease, [], events=[Noted(task="a", seq=9, message="hm")]),
     "take": lambda store, lease: store.append(lease, [], taken=[1, 2, 3]),
     "headway": lambda store, lease: store.append(lease, [], headway=True),
+    "spend": lambda store, lease: store.append(lease, [], spent=Spent(1)),
+    "reserve": lambda store, lease: store.reserve(lease, Spent(), Spent(1), Budgets()),
     "place": lambda store, lease: store.place(lease, Place(base="f" * 40, branch="other", path="/other")),
     "begin_effect": lambda store, lease: store.begin_effect(lease, Effect(1, "push")),
     "end_effect": lambda store, lease: store.end_effect(lease, Effect(1, "push")),
@@ -40,7 +42,8 @@ LOSSES: dict[str, Ending] = {
 async def everything(lab: Lab) -> list[object]:
     """All that a store tells of the task `a`."""
     store = lab.store
-    return [await lab.find(), await store.session("a"), await store.events("a"), await store.runs("a")]
+    told = [await lab.find(), await store.session("a"), await store.events("a"), await store.runs("a")]
+    return [*told, await store.spending(day_of(lab.now))]
 
 
 class RunContract:

@@ -9,7 +9,8 @@ from kugetsu.messages import user
 from kugetsu.protocols import Claim, WorkerInfo
 from kugetsu.sessions import Heard
 from kugetsu.storage import SqlStore
-from kugetsu.tasks import Ending, Outcome, Task
+from kugetsu.tasks import Budget, Budgets, Ending, Outcome, Spent, Task
+from kugetsu.testing import FakeClock
 
 
 def say(*words: str) -> None:
@@ -65,9 +66,24 @@ async def work(store: SqlStore, name: str) -> None:
         say(claims[0].record.id)
 
 
+async def spend(store: SqlStore, name: str) -> None:
+    """Use up what may be used up, a little at a time, beside others that do the same; say each time how much."""
+    await store.register(WorkerInfo(name, "host", 1), 60)
+    claim = (await store.submit(a_task(name), worker=name)).claim
+    assert claim is not None
+    budgets = Budgets(day=Budget(turns=50))
+    while not (reserved := await store.reserve(claim.lease, Spent(turns=1), Spent(turns=3), budgets)).hit:
+        if reserved.granted is not None:
+            say(str(reserved.granted.turns))
+            await store.append(claim.lease, [], spent=reserved.granted)
+
+
 async def main(home: str, act: str, argument: str) -> None:
-    store = await SqlStore.open(Path(home))
-    await {"group": die_in_a_group, "point": die_at, "write": write_many, "work": work}[act](store, argument)
+    clock = FakeClock() if act == "spend" else None  # so that no new day begins meanwhile
+    store = await SqlStore.open(Path(home), clock)
+    await {"group": die_in_a_group, "point": die_at, "write": write_many, "work": work, "spend": spend}[act](
+        store, argument
+    )
     await store.close()
 
 

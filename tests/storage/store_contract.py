@@ -13,15 +13,26 @@ from kugetsu.testing import FakeClock
 from storage.contract_controls import ControlContract
 from storage.contract_desk import DeskContract
 from storage.contract_leases import LeaseContract
+from storage.contract_ledger import LedgerContract
 from storage.contract_order import OrderContract
 from storage.contract_runs import RunContract
 from storage.contract_submissions import SubmissionContract
+from storage.contract_waiting import WaitingContract
 from storage.store_lab import Lab
 
 OpenStore = Callable[[Clock], AbstractAsyncContextManager[Store]]
 
 
-class StoreContract(RunContract, LeaseContract, OrderContract, SubmissionContract, ControlContract, DeskContract):
+class StoreContract(
+    RunContract,
+    LeaseContract,
+    OrderContract,
+    WaitingContract,
+    LedgerContract,
+    SubmissionContract,
+    ControlContract,
+    DeskContract,
+):
     """All of it."""
 
     @pytest.fixture

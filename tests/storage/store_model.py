@@ -3,8 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from kugetsu.tasks import AGEING_SECONDS, MOST_CRASHES, Task
+from kugetsu.tasks import AGEING_SECONDS, MOST_CRASHES, Budget, Budgets, Task, day_of
 from tasks.control_table import CASES
+
+BUDGETS = Budgets(day=Budget(usd=8), repository=Budget(usd=5))
 
 TABLE = {(situation, control): expected for situation, control, expected in CASES}
 
@@ -19,6 +21,7 @@ class ModelTask:
         notes: kind and text of what no run has taken.
         touched: whether somebody had it in hand, or it was over once: its deadline is met or no longer counts.
         runs: workers of its runs.
+        aside: money that its run has set aside.
     """
 
     task: Task
@@ -40,6 +43,12 @@ class ModelTask:
     notes: list[tuple[str, str]] = field(default_factory=list)
     keys: set[str] = field(default_factory=set)
     runs: list[str] = field(default_factory=list)
+    aside: float = 0.0
+
+    @property
+    def starts_by_itself(self) -> bool:
+        """Whether nothing is awaited but its time, and other tasks."""
+        return self.state == "pending" or (self.state == "waiting" and not self.question)
 
     @property
     def final(self) -> bool:
@@ -81,6 +90,7 @@ class Model:
         self.tasks: dict[str, ModelTask] = {}
         self.workers: dict[str, float] = {}
         self.keys: dict[str, str] = {}
+        self.used: dict[tuple[str, str], float] = {}
 
     def running(self, worker: str = "") -> list[ModelTask]:
         """The tasks that somebody, or this worker, has; in order of arrival."""
@@ -92,17 +102,18 @@ class Model:
         if key:
             self.keys[key] = task.id
 
-    def next(self, now: float, most: int, limit: int) -> list[str]:
-        """Who is claimed now, in order; no more than `limit` of one repository run at once."""
+    def next(self, now: float, most: int, limit: int, *, closed: bool = False) -> list[str]:
+        """Who is claimed now, in order; no more than `limit` of one repository run at once, and none when it is closed."""
         busy = [task.task.repo for task in self.running()]
         ready = [
             task
             for task in self.tasks.values()
-            if task.state == "pending" and not task.waits_for and task.available_at <= now
+            if task.starts_by_itself and not task.waits_for and task.available_at <= now
         ]
         chosen: list[str] = []
         for task in sorted(ready, key=lambda task: task.order):
-            fits = not limit or busy.count(task.task.repo) < limit or task.wanted == "cancel"
+            room = not closed and (not limit or busy.count(task.task.repo) < limit)
+            fits = room or task.wanted == "cancel"
             if fits and len(chosen) < most:
                 busy.append(task.task.repo)
                 chosen.append(task.task.id)
@@ -168,6 +179,26 @@ class Model:
             elif task.wanted == "pause":
                 task.state, task.wanted = "paused", ""
 
+    def spend(self, task: ModelTask, usd: float, now: float) -> None:
+        """A run used something up, and needs no more of what it had set aside."""
+        where = day_of(now), task.task.repo
+        self.used[where] = self.used.get(where, 0.0) + usd
+        task.aside = 0.0
+
+    def reserve(self, task: ModelTask, least: float, most: float, now: float) -> tuple[float | None, bool]:
+        """How much a run may set aside, None for nothing; and whether a budget has no room whatever others do."""
+        task.aside = 0.0
+        left, left_later = [], []
+        for budget, repos in ((BUDGETS.day, {"/x", "/y"}), (BUDGETS.repository, {task.task.repo})):
+            used = sum(self.used.get((day_of(now), repo), 0.0) for repo in repos)
+            aside = sum(other.aside for other in self.running() if other.task.repo in repos)
+            left_later.append(budget.usd - used)
+            left.append(budget.usd - used - aside)
+        if min(left) < least:
+            return None, min(left_later) < least
+        task.aside = min(most, *left)
+        return task.aside, False
+
     def control(self, task: ModelTask, control: str, text: str, now: float) -> bool:
         """Do what the table says; False when it is refused."""
         if control == "answer" and text in task.answers:
@@ -201,7 +232,7 @@ class Model:
 
     @staticmethod
     def _let_go(task: ModelTask) -> None:
-        task.worker, task.lease = "", 0
+        task.worker, task.lease, task.aside = "", 0, 0.0
 
 
 def texts(notes: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:

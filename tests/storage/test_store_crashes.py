@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from kugetsu.storage import SqlStore, check
+from kugetsu.tasks import day_of
+from kugetsu.testing import FakeClock
 from tasks.task_lab import a_task
 
 CHILD = Path(__file__).with_name("store_child.py")
@@ -83,3 +85,11 @@ async def test_processes_that_claim_at_once_share_the_tasks(store: SqlStore, hom
     assert sorted(done[0] + done[1]) == sorted(f"t{number}" for number in range(60))
     assert await store.counts() | {"completed": 60} == await store.counts()
     assert [len(await store.session(f"t{number}")) for number in range(60)] == [1] * 60
+
+
+async def test_processes_that_spend_at_once_use_up_a_budget_and_no_more(store: SqlStore, home: Path) -> None:
+    children = [begin(home, "spend", name) for name in ("one", "two", "three")]
+    granted = [await said(child) for child in children]
+    assert [child.returncode for child in children] == [0, 0, 0]
+    assert sum(int(turns) for words in granted for turns in words) == 50
+    assert [found.spent.turns for found in await store.spending(day_of(FakeClock().now()))] == [50]

@@ -241,6 +241,8 @@ async def test_a_strange_prefix_finds_nothing(store: SqlStore, prefix: str) -> N
         "wakes_at = 5",
         "id = ''",
         "state = 'completed'",  # while it is ready
+        "state = 'waiting', question = 'which?'",
+        "state = 'waiting', question = 'which?', ready = 0, wakes_at = 5",
     ],
 )
 async def test_the_database_itself_refuses_what_cannot_be(store: SqlStore, home: Path, change: str) -> None:
@@ -262,12 +264,17 @@ async def test_the_database_itself_refuses_what_cannot_be(store: SqlStore, home:
         "INSERT INTO notes (task, kind, text, taken) VALUES (1, 'gossip', '', 0)",
         "INSERT INTO runs (task, generation, worker, started_at, ended_at) VALUES (1, 1, 'w', 0, 5)",
         "INSERT INTO effects (task, turn, call, state, payload) VALUES (1, 0, 'push', 'perhaps', '')",
+        "INSERT INTO spending VALUES ('2026-01-31', '/repo', -1, 0, 0, 0)",
+        "INSERT INTO reservations VALUES (1, '/repo', 0, -1, 0, 0)",
+        "INSERT INTO reservations VALUES (2, '/repo', 0, 0, 0, 0)",
     ],
 )
 async def test_the_database_itself_refuses_second_and_senseless_rows(
     store: SqlStore, home: Path, statement: str
 ) -> None:
     await store.submit(a_task("a"), session=[Heard(user("one"))])
-    with sqlite3.connect(home / DATABASE_NAME) as connection, pytest.raises(sqlite3.IntegrityError):
+    connection = sqlite3.connect(home / DATABASE_NAME)
+    connection.execute("PRAGMA foreign_keys = ON")
+    with connection, pytest.raises(sqlite3.IntegrityError):
         connection.execute(statement)
     connection.close()

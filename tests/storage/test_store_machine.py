@@ -3,11 +3,9 @@
 `KUGETSU_STORE_EXAMPLES=2000` makes it a long run: so many examples, each of 100 steps.
 """
 
-import asyncio
 import os
 import shutil
 import tempfile
-from abc import abstractmethod
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -15,17 +13,32 @@ from typing import Any, Final, TypeVar
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import initialize, invariant, precondition, rule
 
 from kugetsu.errors import KugetsuError, LeaseLostError, QueueFullError, StateConflictError
 from kugetsu.messages import user
-from kugetsu.protocols import Claim, Clock, Concurrency, Lease, Store, Submitted
+from kugetsu.protocols import Clock, Concurrency, Store, Submitted
 from kugetsu.sessions import Heard
 from kugetsu.storage import SqlStore
-from kugetsu.tasks import Answer, Cancel, Control, Pause, Prioritise, Resume, Retry, Say, Task, TaskReport, TaskState
-from kugetsu.testing import FakeClock, MemoryStore
-from storage.store_lab import LEASE_SECONDS, a_worker
-from storage.store_model import Model, ModelTask, texts
+from kugetsu.tasks import (
+    Answer,
+    Cancel,
+    Control,
+    Pause,
+    Prioritise,
+    Resume,
+    Retry,
+    Say,
+    Spent,
+    Task,
+    TaskReport,
+    TaskState,
+    day_of,
+)
+from kugetsu.testing import MemoryStore
+from storage.store_lab import LEASE_SECONDS
+from storage.store_machine import MachineLab, some
+from storage.store_model import BUDGETS, ModelTask, texts
 from tasks.task_lab import PLACE, a_task, an_ending
 
 T = TypeVar("T")
@@ -41,66 +54,12 @@ CONTROLS: Final[dict[str, Callable[[str], Control]]] = {
     "answer": Answer,
 }
 
-# Which of those that there are: by number, so that any number means something. High ones mean those that are gone.
-some = st.integers(0, 30)
-_GONE: Final = 24
-endings = st.sampled_from(["completed", "completed", "failed", "cancelled", "waiting", "pending", "paused"])
+endings = st.sampled_from(["completed", "completed", "failed", "cancelled", "waiting", "waiting", "pending", "paused"])
+amounts = st.sampled_from([0.0, 0.25, 1.0, 3.5])
 
 
-class StoreMachine(RuleBasedStateMachine):
+class StoreMachine(MachineLab):
     """Does what workers and users do, those that should be dead included, and looks whether the store still agrees."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.runner = asyncio.Runner()
-        self.clock = FakeClock(auto=False)
-        self.model = Model()
-        self.leases: list[Lease] = []
-        self.names = 0
-        self.words = 0
-        self.store = self.do(self.open(self.clock))
-
-    @abstractmethod
-    async def open(self, clock: Clock) -> Store:
-        """Open an empty store."""
-
-    def do(self, action: Coroutine[Any, Any, T]) -> T:
-        return self.runner.run(action)
-
-    def refused(self, action: Coroutine[Any, Any, object], error: type[KugetsuError]) -> None:
-        with pytest.raises(error):
-            self.do(action)
-
-    @property
-    def now(self) -> float:
-        return self.clock.now()
-
-    def worker(self, number: int) -> str:
-        """One of the workers that there ever were; mostly one that has a lease, a new one if none has."""
-        if number > _GONE:
-            return f"w{number % self.names}"
-        if not self.model.workers:
-            self.register()
-        return list(self.model.workers)[number % len(self.model.workers)]
-
-    def task(self, number: int) -> ModelTask:
-        return list(self.model.tasks.values())[number % len(self.model.tasks)]
-
-    def held(self, number: int) -> tuple[Lease, ModelTask, bool]:
-        """One of the leases that there ever were, mostly a good one; whether it is."""
-        good = [lease for lease in self.leases if self.model.tasks[lease.task].lease == lease.generation]
-        leases = self.leases if number > _GONE or not good else good
-        lease = leases[-1 - number % len(leases)]
-        task = self.model.tasks[lease.task]
-        return lease, task, task.lease == lease.generation
-
-    def claimed(self, claim: Claim, worker: str, *, rewind: bool = False) -> None:
-        task = self.model.tasks[claim.record.id]
-        assert claim.lease.generation > max(task.generations, default=0), "an old token was given again"
-        assert task.lease == 0, "two live leases"
-        assert texts((note.kind, note.text) for note in claim.notes) == task.notes
-        self.model.claim(claim.record.id, worker, claim.lease.generation, rewind=rewind)
-        self.leases.append(claim.lease)
 
     # Workers.
 
@@ -109,12 +68,6 @@ class StoreMachine(RuleBasedStateMachine):
         self.register()
         for number in range(tasks):
             self._submit(a_task(f"t{number}", prompt="do it", repo="/x"))
-
-    def register(self) -> None:
-        name = f"w{self.names}"
-        self.names += 1
-        self.do(self.store.register(a_worker(name), LEASE_SECONDS))
-        self.model.workers[name] = self.now + LEASE_SECONDS
 
     @rule(which=some, what=st.sampled_from(["register", "renew", "renew", "retire"]))
     def serve(self, which: int, what: str) -> None:
@@ -131,7 +84,7 @@ class StoreMachine(RuleBasedStateMachine):
         else:
             self.refused(self.store.renew(worker, LEASE_SECONDS), LeaseLostError)
 
-    @rule(seconds=st.integers(1, 40))
+    @rule(seconds=st.sampled_from([*range(1, 41), 7_000]))  # the longest leads to another day
     def time_passes(self, seconds: int) -> None:
         self.clock.advance(seconds)
 
@@ -217,15 +170,21 @@ class StoreMachine(RuleBasedStateMachine):
         pending = sum(other.state == "pending" for other in self.model.tasks.values())
         return QueueFullError if not worker and 0 < most_pending <= pending else None
 
-    @rule(by=some, most=st.integers(1, 3), limit=st.sampled_from([0, 0, 1, 2]))
-    def claim(self, by: int, most: int, limit: int) -> None:
+    @rule(
+        by=some,
+        most=st.integers(1, 3),
+        limit=st.sampled_from([0, 0, 1, 2]),
+        closed=st.sampled_from([False] * 4 + [True]),
+    )
+    def claim(self, by: int, most: int, limit: int, *, closed: bool) -> None:
         worker = self.worker(by)
         if worker not in self.model.workers:
             self.refused(self.store.claim(worker, most), LeaseLostError)
             return
-        claims = self.do(self.store.claim(worker, most, Concurrency(repository=limit)))
+        limits = Concurrency(repository=limit, closed=frozenset({"some/model"} if closed else ()))
+        claims = self.do(self.store.claim(worker, most, limits))
         self.model.expire(self.now)
-        assert [claim.record.id for claim in claims] == self.model.next(self.now, most, limit)
+        assert [claim.record.id for claim in claims] == self.model.next(self.now, most, limit, closed=closed)
         for claim in claims:
             self.claimed(claim, worker)
 
@@ -238,7 +197,7 @@ class StoreMachine(RuleBasedStateMachine):
             self.refused(claiming, LeaseLostError)
         elif (
             task.waits_for
-            or (task.state == "running" if rewind else task.state != "pending")
+            or (task.state == "running" if rewind else not task.starts_by_itself)
             or (rewind and task.wanted == "cancel")
         ):
             self.refused(claiming, StateConflictError)
@@ -248,13 +207,14 @@ class StoreMachine(RuleBasedStateMachine):
     # Runs, those of zombies included.
 
     @precondition(lambda self: self.leases)
-    @rule(which=some, headway=st.booleans(), take=st.booleans())
-    def append(self, which: int, *, headway: bool, take: bool) -> None:
+    @rule(which=some, headway=st.booleans(), take=st.booleans(), usd=st.none() | amounts)
+    def append(self, which: int, *, headway: bool, take: bool, usd: float | None) -> None:
         lease, task, good = self.held(which)
         self.words += 1
         entries = [Heard(user(f"{self.words}.{part}")) for part in range(self.words % 3)]
         notes = self._waiting(task) if take else []
-        append = self.store.append(lease, entries, taken=notes, headway=headway)
+        spent = None if usd is None else Spent(usd)
+        append = self.store.append(lease, entries, taken=notes, headway=headway, spent=spent)
         if not good:
             self.refused(append, LeaseLostError)
             return
@@ -262,6 +222,21 @@ class StoreMachine(RuleBasedStateMachine):
         task.entries += entries
         task.crashes = 0 if headway else task.crashes
         task.notes = [] if take else task.notes
+        if usd is not None:
+            self.model.spend(task, usd, self.now)
+
+    @precondition(lambda self: self.leases)
+    @rule(which=some, least=amounts, more=amounts)
+    def reserve(self, which: int, least: float, more: float) -> None:
+        lease, task, good = self.held(which)
+        reserve = self.store.reserve(lease, Spent(least), Spent(least + more), BUDGETS)
+        if not good:
+            self.refused(reserve, LeaseLostError)
+            return
+        reserved = self.do(reserve)
+        granted, hit = self.model.reserve(task, least, least + more, self.now)
+        assert (reserved.granted, bool(reserved.hit)) == (None if granted is None else Spent(granted), hit)
+        assert not reserved.hit or day_of(reserved.until) > day_of(self.now)
 
     def _waiting(self, task: ModelTask) -> list[int]:
         told = {found.task: found for found in self.do(self.store.attention(task.worker))} if task.worker else {}
@@ -282,8 +257,8 @@ class StoreMachine(RuleBasedStateMachine):
             self.refused(self.store.place(lease, PLACE), LeaseLostError)
 
     @precondition(lambda self: self.leases)
-    @rule(which=some, state=endings, question=st.booleans(), delay=st.sampled_from([0, 15]))
-    def settle(self, which: int, state: TaskState, *, question: bool, delay: int) -> None:
+    @rule(which=some, state=endings, question=st.booleans(), delay=st.sampled_from([0, 15]), usd=amounts)
+    def settle(self, which: int, state: TaskState, *, question: bool, delay: int, usd: float) -> None:
         lease, task, good = self.held(which)
         if not good:
             self.refused(self.store.settle(lease, an_ending(state), entries=[Heard(user("undead"))]), LeaseLostError)
@@ -291,12 +266,14 @@ class StoreMachine(RuleBasedStateMachine):
         if not task.placed:
             self.place(which)
         asks = question and state == "waiting"
-        available_at = self.now + delay if state == "pending" else 0.0
+        rests = state == "pending" or (state == "waiting" and not asks)
+        available_at = self.now + delay if rests and delay else 0.0
         self.words += 1
         last = Heard(user(f"{self.words}"))
         report = TaskReport.of(task.task)
         ending = an_ending(state, report=report, question="which?" if asks else "", available_at=available_at)
-        record = self.do(self.store.settle(lease, ending, entries=[last]))
+        record = self.do(self.store.settle(lease, ending, entries=[last], spent=Spent(usd)))
+        self.model.spend(task, usd, self.now)
         task.entries.append(last)
         self.model.settle(task, state, question=asks, available_at=available_at)
         assert (record.state, record.wanted) == (task.state, task.wanted)
@@ -358,6 +335,9 @@ class StoreMachine(RuleBasedStateMachine):
         assert {state.info.id: state.expires_at for state in self.do(self.store.workers())} == self.model.workers
         counts = self.do(self.store.counts())
         assert sum(counts.values()) == len(self.model.tasks)
+        for day in {day for day, _ in self.model.used}:
+            found = {(day, spending.repo): spending.spent for spending in self.do(self.store.spending(day))}
+            assert found == {(d, repo): Spent(usd) for (d, repo), usd in self.model.used.items() if d == day}
         for name, task in self.model.tasks.items():
             record = self.do(self.store.find(name))
             assert (record.state, record.wanted, record.worker) == (task.state, task.wanted, task.worker)

@@ -36,12 +36,12 @@ async def make(home: Path, *names: str) -> None:
 
 
 def made_of(path: Path) -> dict[str, list[str]]:
-    """What each table and index consists of; the order of constraints says nothing."""
+    """What each table and index consists of; the order of constraints, and quotes around names, say nothing."""
     with sqlite3.connect(path) as connection:
         rows = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
     connection.close()
     return {
-        name: sorted(line.strip(", ") for line in re.split(r"[\n\t]+", sql))
+        name: sorted(line.strip(", ").replace('"', "") for line in re.split(r"[\n\t]+", sql))
         for name, sql in rows
         if "alembic" not in name
     }

@@ -1,5 +1,6 @@
 """What a busy store asks most must be found by an index, however much there is."""
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from kugetsu.messages import user
 from kugetsu.protocols import Concurrency, WorkerInfo
 from kugetsu.sessions import Heard
 from kugetsu.storage import DATABASE_NAME, SqlStore
+from kugetsu.tasks import Budget, Budgets, Spent, day_of
 from tasks.task_lab import a_task, an_ending
 
 
@@ -52,8 +54,10 @@ async def _tasks(store: SqlStore) -> None:
 @pytest.mark.usefixtures("_tasks")
 async def test_nothing_that_a_worker_does_reads_all_tasks_or_all_entries(store: SqlStore, home: Path) -> None:
     with statements(store) as sent:
-        (claim,) = await store.claim("w", 1, Concurrency(repository=5, model=5))
-        await store.append(claim.lease, [Heard(user("hello"))], taken=[1], headway=True)
+        (claim,) = await store.claim("w", 1, Concurrency(repository=5, model=5, closed=frozenset({"other/model"})))
+        await store.reserve(claim.lease, Spent(1), Spent(2), Budgets(day=Budget(usd=5), repository=Budget(usd=5)))
+        await store.append(claim.lease, [Heard(user("hello"))], taken=[1], headway=True, spent=Spent(1))
+        await store.spending(day_of(0))
         await store.attention("w")
         await store.next_start()
         await store.renew("w", 60)
@@ -63,7 +67,7 @@ async def test_nothing_that_a_worker_does_reads_all_tasks_or_all_entries(store: 
     steps = list(plans(home, sent))
     assert len(steps) > 20
     # In the order of an index, of which no more is read than is taken; or one that holds what runs now alone.
-    short = ("USING INDEX tasks_next", "USING COVERING INDEX tasks_owned", "USING COVERING INDEX notes_waiting")
+    short = ("INDEX tasks_next", "COVERING INDEX tasks_owned", "COVERING INDEX notes_waiting", "SCAN reservations")
     long = [step for step in steps if step.startswith("SCAN") and not any(index in step for index in short)]
     assert [step for step in long if not step.startswith(("SCAN CONSTANT", "SCAN (", "SCAN anon"))] == []
     assert any("tasks_waking" in step for step in steps)
@@ -78,6 +82,24 @@ async def test_the_next_task_is_found_without_sorting(store: SqlStore, home: Pat
     assert step.startswith("SCAN tasks USING INDEX tasks_next")
 
 
+async def test_with_closed_models_no_task_is_read_that_cannot_start(store: SqlStore, home: Path) -> None:
+    await store.register(WorkerInfo("w", "host", 1), 60)
+    for number in range(300):
+        await store.submit(a_task(f"t{number}", prompt="x" * 20_000))
+    closed = Concurrency(closed=frozenset({"some/model", "other/model"}))
+    with statements(store) as sent:
+        assert await store.claim("w", 1, closed) == []
+    ((statement, parameters),) = [found for found in sent if "ORDER BY tasks.rank" in found[0]]
+    # All that decides stands in the index. Were a row read for each, its pages would be: 300 tasks of more than 20 KB.
+    connection = sqlite3.connect(home / DATABASE_NAME)
+    columns = {row[2] for row in connection.execute("PRAGMA index_info(tasks_next)")}
+    (where,) = re.findall("WHERE (.*) ORDER BY", statement, re.DOTALL)
+    assert set(re.findall(r"tasks\.(\w+)", where)) - {"ready"} <= columns
+    (step,) = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)]
+    assert step == "SCAN tasks USING INDEX tasks_next"
+    connection.close()
+
+
 @pytest.mark.usefixtures("_tasks")
 async def test_a_group_of_appends_costs_a_fixed_number_of_statements(store: SqlStore) -> None:
     claims = await store.claim("w", 5)
@@ -86,6 +108,10 @@ async def test_a_group_of_appends_costs_a_fixed_number_of_statements(store: SqlS
 
         async with one_group(store) as group:
             for claim in claims:
-                group.create_task(store.append(claim.lease, [Heard(user("a")), Heard(user("b"))], headway=True))
-    written = [statement for statement, _ in sent if "entries" in statement or "tasks" in statement]
-    assert len(written) == 2  # the fence, and the entries
+                spent = Spent(usd=0.1, turns=1)
+                entries = [Heard(user("a")), Heard(user("b"))]
+                group.create_task(store.append(claim.lease, entries, headway=True, spent=spent))
+    written = [statement for statement, _ in sent if re.search("entries|tasks|spending|reservations", statement)]
+    assert len(written) == 3  # the fence, the entries, and what was used up
+    ((of_all, _),) = [(statement, of_all) for statement, of_all in sent if "INTO spending" in statement]
+    assert of_all

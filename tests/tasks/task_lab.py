@@ -35,3 +35,30 @@ def an_ending(
     """What a run leaves its task in."""
     report = fields.pop("report", None) or TaskReport.of(a_task())
     return Ending(**{"state": state, "outcome": Outcome(kind or _KINDS[state], message), "report": report, **fields})
+
+
+def running(**fields: Any) -> TaskRecord:
+    return a_record(**{"state": "running", "worker": "w", "generation": 4, "runs": 2, "place": PLACE, **fields})
+
+
+# What a situation of the table looks like as a record; a reason of "answered" marks that an answer waits.
+RECORDS: dict[str, TaskRecord] = {
+    "fresh": a_record(),
+    "delayed": a_record(available_at=NOW + 60),
+    "blocked": a_record(blockers=2),
+    "begun": a_record(place=PLACE, runs=1, generation=2),
+    "answered": a_record(place=PLACE, runs=1, generation=2, reason="answered"),
+    "cancelling": a_record(place=PLACE, runs=1, wanted="cancel"),
+    "running": running(),
+    "pausing": running(wanted="pause"),
+    "aborting": running(wanted="cancel"),
+    "asking": a_record(state="waiting", place=PLACE, runs=1, question="which?"),
+    "resting": a_record(state="waiting", place=PLACE, runs=1),
+    "paused": a_record(state="paused"),
+    "halted": a_record(state="paused", place=PLACE, runs=1),
+    "paused_asking": a_record(state="paused", place=PLACE, runs=1, question="which?"),
+    "paused_answered": a_record(state="paused", place=PLACE, runs=1, reason="answered"),
+    "completed": a_record(state="completed", place=PLACE, runs=1),
+    "failed": a_record(state="failed", place=PLACE, runs=1),
+    "cancelled": a_record(state="cancelled"),
+}

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kugetsu.tasks import AGEING_SECONDS, MOST_PRIORITY, Outcome, OutcomeClass, Requeueing, rank, retry_class
-from tasks.task_lab import a_record, a_task
+from tasks.task_lab import NOW, a_record, a_task
 
 priorities = st.integers(-MOST_PRIORITY, MOST_PRIORITY)
 moments = st.integers(0, 10**9).map(float)
@@ -42,6 +42,7 @@ def test_the_rank_of_a_record_follows_its_own_priority_not_that_of_the_submissio
         ("network stall malformed idle_time workspace", "retryable"),
         ("authentication bad_request not_found quota context_overflow refused", "permanent"),
         ("turn_limit token_limit money_limit wall_time check_failed internal poisonous expired", "permanent"),
+        ("loop budget", "permanent"),
     ],
 )
 def test_each_failure_says_what_another_try_costs(kinds: str, expected: str) -> None:
@@ -66,6 +67,50 @@ def test_waiting_for_capacity_costs_no_attempt_and_never_outlasts_the_patience(
     assert fate.again_in is not None
     assert 0 <= fate.again_in <= 600
     assert waited + fate.again_in <= patience + 1e-6
+    assert fate.parked
+
+
+@given(st.floats(0.01, 100_000), st.sampled_from(["rate_limited", "overloaded"]))
+def test_a_known_time_of_capacity_is_waited_for_and_a_little_longer(seconds: float, kind: OutcomeClass) -> None:
+    outcome = Outcome(kind, "slow down", until=NOW + seconds)
+    task = a_task(patience_seconds=1_000_000)
+    fate = Requeueing().fate(task, outcome, attempts=1, runs=1, waited=0, now=NOW)
+    assert (fate.attempts, fate.parked) == (1, True)
+    assert fate.again_in is not None
+    wait = outcome.until - NOW  # as far as the clock can tell
+    assert wait <= fate.again_in <= wait + min(max(2.0, 0.1 * wait), 60.0)
+
+
+def test_not_all_come_back_at_the_moment_at_which_there_is_capacity_again() -> None:
+    outcome = Outcome("rate_limited", "slow down", until=NOW + 100)
+    task = a_task(patience_seconds=10_000)
+    waits = [
+        Requeueing().fate(task, outcome, attempts=0, runs=1, waited=0, now=NOW).again_in or 0.0 for _ in range(400)
+    ]
+    # Over the whole ten seconds: of 400 throws, none in the first or the last second has a chance of 1 in 10^18.
+    assert 100 <= min(waits) < 101
+    assert 109 < max(waits) <= 110
+
+
+def test_a_known_time_after_the_end_of_the_patience_is_not_waited_for() -> None:
+    outcome = Outcome("rate_limited", "slow down", until=NOW + 5_000)
+    fate = Requeueing().fate(a_task(patience_seconds=60), outcome, attempts=0, runs=1, waited=20, now=NOW)
+    assert (fate.again_in, fate.parked) == (40, True)
+    fate = Requeueing().fate(a_task(patience_seconds=60), outcome, attempts=0, runs=2, waited=60, now=NOW)
+    assert (fate.attempts, fate.again_in, fate.parked) == (1, None, False)
+
+
+def test_a_time_that_is_over_is_no_time() -> None:
+    outcome = Outcome("overloaded", "busy", until=NOW - 5)
+    task = a_task(patience_seconds=10_000)
+    waits = [Requeueing().fate(task, outcome, attempts=0, runs=1, waited=0, now=NOW).again_in for _ in range(50)]
+    assert all(wait is not None and 0 <= wait <= 10 for wait in waits)
+
+
+def test_what_counts_as_a_failure_is_not_parked() -> None:
+    outcome = Outcome("network", "cut", until=NOW + 60)
+    fate = Requeueing().fate(a_task(attempts=5), outcome, attempts=0, runs=1, waited=0, now=NOW)
+    assert (fate.attempts, fate.parked) == (1, False)
 
 
 def test_when_the_patience_is_over_a_lack_of_capacity_is_the_end() -> None:

@@ -5,6 +5,7 @@ from kugetsu.tasks import (
     Answer,
     Cancel,
     Control,
+    Limits,
     Outcome,
     Pause,
     Prioritise,
@@ -60,7 +61,38 @@ def test_a_record_survives_its_json() -> None:
 
 @pytest.mark.parametrize(
     "control",
-    [Cancel("why"), Pause("why"), Resume(), Retry(), Say("hm", "follow_up", "key"), Answer("yes"), Prioritise(-5)],
+    [
+        Cancel("why"),
+        Pause("why"),
+        Resume(),
+        Resume(Limits(usd=25)),
+        Retry(),
+        Say("hm", "follow_up", "key"),
+        Answer("yes"),
+        Prioritise(-5),
+    ],
 )
 def test_each_control_survives_its_json(control: Control) -> None:
     assert msgspec.json.decode(msgspec.json.encode(control), type=Control) == control
+
+
+@pytest.mark.parametrize(
+    ("state", "question", "blockers", "queued"),
+    [
+        ("pending", "", 0, True),
+        ("pending", "", 1, False),
+        ("pending", "which?", 0, True),
+        ("waiting", "", 0, True),
+        ("waiting", "which?", 0, False),
+        ("waiting", "", 1, False),
+        ("paused", "", 0, False),
+        ("running", "", 0, False),
+        ("failed", "", 0, False),
+    ],
+)
+def test_what_waits_for_nothing_but_its_time_starts_by_itself(
+    state: str, question: str, blockers: int, *, queued: bool
+) -> None:
+    record = a_record(state=state, question=question, blockers=blockers)
+    assert record.queued is queued
+    assert record.waits_for_answer is (state == "waiting" and bool(question))

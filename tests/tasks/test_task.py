@@ -58,3 +58,15 @@ def test_a_report_has_the_shape_that_scripts_rely_on() -> None:
     assert data["check"] == {"command": "pytest", "passed": False, "exit_code": 1, "output_tail": "E"}
     assert data["usage"] == {"input": 0, "output": 0, "cached": 0, "cost_usd": 0.0}
     assert (data["files_changed"], data["insertions"], data["deletions"], data["uncommitted"]) == (1, 2, 3, True)
+
+
+@pytest.mark.parametrize("until", [math.inf, math.nan])
+def test_a_time_of_an_outcome_that_cannot_be_stored_is_refused_by_name(until: float) -> None:
+    with pytest.raises(ValueError, match="`until` must be a finite number"):
+        Outcome("rate_limited", "slow down", until=until)
+
+
+def test_an_outcome_names_a_time_only_when_there_is_one() -> None:
+    assert msgspec.json.encode(Outcome("stall", "silence")) == b'{"class":"stall","message":"silence"}'
+    until = Outcome("rate_limited", "slow down", until=5.5)
+    assert msgspec.json.decode(msgspec.json.encode(until), type=Outcome) == until

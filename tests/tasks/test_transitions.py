@@ -1,5 +1,5 @@
 from collections.abc import Callable
-from typing import Any, get_args
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -12,10 +12,9 @@ from kugetsu.tasks import (
     TRANSITIONS,
     Answer,
     Cancel,
-    Changed,
     Claiming,
-    Control,
     Ending,
+    Limits,
     Outcome,
     Pause,
     Prioritise,
@@ -36,73 +35,9 @@ from kugetsu.tasks import (
     submitted,
     unblocked,
 )
-from tasks.control_table import CASES, CONTROLS, SITUATIONS
-from tasks.task_lab import NOW, PLACE, a_record, a_task, an_ending
+from tasks.task_lab import NOW, PLACE, a_record, a_task, an_ending, running
 
 STATES: tuple[TaskState, ...] = get_args(TaskState)
-
-
-def running(**fields: Any) -> TaskRecord:
-    return a_record(**{"state": "running", "worker": "w", "generation": 4, "runs": 2, "place": PLACE, **fields})
-
-
-def ask(record: TaskRecord, control: str) -> Changed:
-    """What one of the table's controls does; `answered` situations have another answer already."""
-    return controlled(record, CONTROLS[control], answered=["the red one"] if record.reason == "answered" else [])
-
-
-# What a situation of the table looks like as a record; a reason of "answered" marks that an answer waits.
-RECORDS: dict[str, TaskRecord] = {
-    "fresh": a_record(),
-    "delayed": a_record(available_at=NOW + 60),
-    "blocked": a_record(blockers=2),
-    "begun": a_record(place=PLACE, runs=1, generation=2),
-    "answered": a_record(place=PLACE, runs=1, generation=2, reason="answered"),
-    "cancelling": a_record(place=PLACE, runs=1, wanted="cancel"),
-    "running": running(),
-    "pausing": running(wanted="pause"),
-    "aborting": running(wanted="cancel"),
-    "asking": a_record(state="waiting", place=PLACE, runs=1, question="which?"),
-    "resting": a_record(state="waiting", place=PLACE, runs=1),
-    "paused": a_record(state="paused"),
-    "halted": a_record(state="paused", place=PLACE, runs=1),
-    "paused_asking": a_record(state="paused", place=PLACE, runs=1, question="which?"),
-    "paused_answered": a_record(state="paused", place=PLACE, runs=1, reason="answered"),
-    "completed": a_record(state="completed", place=PLACE, runs=1),
-    "failed": a_record(state="failed", place=PLACE, runs=1),
-    "cancelled": a_record(state="cancelled"),
-}
-
-
-def test_the_table_and_the_records_speak_of_the_same_situations() -> None:
-    assert set(SITUATIONS) == set(RECORDS)
-
-
-@pytest.mark.parametrize(("situation", "control", "expected"), CASES)
-def test_a_control_does_what_the_table_says(situation: str, control: str, expected: str) -> None:
-    record = RECORDS[situation]
-    if expected == "-":
-        with pytest.raises(StateConflictError, match=f"task {record.id} ") as refusal:
-            ask(record, control)
-        assert refusal.value.fix
-    else:
-        after = ask(record, control).record
-        assert f"{after.state}!{after.wanted}".strip("!") == expected
-
-
-# A task that asks again is not resumed a second time but answered.
-REPEATABLE = [(s, c) for s, c, expected in CASES if expected != "-" and (s, c) != ("paused_asking", "resume")]
-
-
-@pytest.mark.parametrize(("situation", "control"), REPEATABLE)
-def test_doing_it_again_changes_nothing(situation: str, control: str) -> None:
-    first = ask(RECORDS[situation], control)
-    waiting = [first.note[1]] if first.note and first.note[0] == "answer" else []
-    again = controlled(first.record, CONTROLS[control], answered=waiting)
-    assert again.record == first.record
-    # What is said is said again, under the same key; everything else leaves a note only once.
-    assert (again.note is None) == (control != "say")
-    assert again.key == first.key
 
 
 @pytest.mark.parametrize("state", STATES)
@@ -140,8 +75,8 @@ def test_a_claim_for_a_rewind_is_no_run() -> None:
 @pytest.mark.parametrize(
     ("claiming", "states"),
     [
-        ("queue", {"pending"}),
-        ("name", {"pending"}),
+        ("queue", {"pending", "waiting"}),
+        ("name", {"pending", "waiting"}),
         ("rewind", {"pending", "waiting", "paused", "completed", "failed", "cancelled"}),
     ],
 )
@@ -152,6 +87,14 @@ def test_who_may_claim_in_which_state(claiming: Claiming, states: set[TaskState]
         else:
             with pytest.raises(StateConflictError, match=f"is {state} and cannot be run"):
                 claimed(a_record(state=state), "w", claiming=claiming)
+
+
+@pytest.mark.parametrize("claiming", ["queue", "name"])
+def test_what_waits_for_an_answer_cannot_be_claimed(claiming: Claiming) -> None:
+    record = a_record(state="waiting", question="which?", available_at=NOW)
+    with pytest.raises(StateConflictError, match="is waiting and cannot be run") as refusal:
+        claimed(record, "w", claiming=claiming)
+    assert "`kugetsu answer a TEXT`" in refusal.value.fix
 
 
 @pytest.mark.parametrize("claiming", get_args(Claiming))
@@ -271,23 +214,6 @@ def test_a_rewind_does_not_revoke_a_cancel() -> None:
     assert claimed(record, "w").wanted == "cancel"
 
 
-@pytest.mark.parametrize(
-    ("state", "control", "fix"),
-    [
-        ("waiting", Retry(), "`kugetsu answer a TEXT`"),
-        ("paused", Retry(), "`kugetsu resume a`"),
-        ("completed", Resume(), "`kugetsu fork a --turn"),
-        ("failed", Resume(), "`kugetsu retry a`"),
-        ("cancelled", Pause(), "`kugetsu retry a`"),
-        ("completed", Answer("x"), "`kugetsu fork a --turn"),
-    ],
-)
-def test_a_refusal_names_what_can_be_typed(state: TaskState, control: Control, fix: str) -> None:
-    with pytest.raises(StateConflictError) as caught:
-        controlled(a_record(state=state), control)
-    assert fix in caught.value.fix
-
-
 def test_a_task_keeps_the_place_of_its_work() -> None:
     assert placed(running(place=None), PLACE).place == PLACE
 
@@ -319,81 +245,6 @@ def test_each_completed_task_takes_one_blocker_away() -> None:
     assert unblocked(a_record(blockers=0)).blockers == 0
 
 
-# What controls do beside the state.
-
-
-def test_a_cancel_of_a_task_without_work_is_done_at_once_and_says_why() -> None:
-    after = controlled(a_record(blockers=1), Cancel("no need")).record
-    assert after.outcome == Outcome("cancelled", "no need")
-    assert after.blockers == 0
-
-
-def test_a_cancel_of_a_task_with_work_waits_for_nothing() -> None:
-    record = a_record(state="waiting", place=PLACE, question="which?", available_at=NOW + 60)
-    after = controlled(record, Cancel("no need")).record
-    assert (after.wanted, after.reason, after.available_at, after.question) == ("cancel", "no need", 0.0, "")
-    assert claimed(after, "w").wanted == "cancel"
-
-
-def test_a_cancel_takes_precedence_over_a_pause() -> None:
-    after = controlled(running(wanted="pause", reason="not now"), Cancel("no need")).record
-    assert (after.wanted, after.reason) == ("cancel", "no need")
-
-
-def test_a_resume_takes_back_a_pause_that_is_not_done_yet() -> None:
-    after = controlled(running(wanted="pause", reason="not now"), Resume()).record
-    assert (after.wanted, after.reason) == ("", "")
-
-
-def test_a_resume_lets_a_task_start_before_its_time() -> None:
-    assert controlled(a_record(available_at=NOW + 60), Resume()).record.available_at == 0.0
-
-
-def test_a_task_that_was_paused_while_it_asked_waits_for_its_answer_again() -> None:
-    paused = controlled(RECORDS["asking"], Pause()).record
-    assert (paused.state, paused.question) == ("paused", "which?")
-    answered = controlled(paused, Answer("this one"))
-    assert (answered.record.state, answered.note) == ("paused", ("answer", "this one"))
-    assert controlled(answered.record, Resume(), answered=["this one"]).record.state == "pending"
-    # Also when a run took the answer in and died.
-    assert controlled(answered.record, Resume()).record.state == "pending"
-
-
-def test_a_retry_begins_anew_and_says_what_was_tried() -> None:
-    record = a_record(state="failed", attempts=3, crashes=2, outcome=Outcome("check_failed", "2 tests fail"))
-    changed = controlled(record, Retry())
-    assert (changed.record.attempts, changed.record.crashes, changed.record.state) == (0, 0, "pending")
-    assert changed.note == ("retry", "check_failed: 2 tests fail")
-
-
-def test_what_is_tried_again_or_resumed_does_not_overtake_what_waited_meanwhile() -> None:
-    later = NOW + 86_400
-    assert controlled(a_record(state="failed"), Retry(), now=later).record.queued_at == later
-    assert controlled(a_record(state="cancelled"), Retry(), now=later).record.queued_at == later
-    assert controlled(a_record(state="paused"), Resume(), now=later).record.queued_at == later
-    assert controlled(a_record(), Resume(), now=later).record.queued_at == NOW
-    assert controlled(a_record(), Retry(), now=later).record.queued_at == NOW
-
-
-def test_an_answer_brings_a_task_back_to_its_place_in_the_queue() -> None:
-    changed = controlled(RECORDS["asking"], Answer("this one"), now=NOW + 86_400)
-    assert (changed.record.state, changed.record.queued_at) == ("pending", RECORDS["asking"].queued_at)
-    assert changed.note == ("answer", "this one")
-    assert changed.record.shown.question == ""
-
-
-@pytest.mark.parametrize("priority", [-101, 101])
-def test_a_priority_out_of_range_is_refused(priority: int) -> None:
-    with pytest.raises(StateConflictError, match=f"from -100 to 100, not {priority}"):
-        controlled(a_record(), Prioritise(priority))
-
-
-def test_another_priority_is_another_place_in_the_queue() -> None:
-    record = a_record()
-    assert controlled(record, Prioritise(100)).record.rank < record.rank
-    assert controlled(record, Prioritise(0)).record is record
-
-
 # Whatever happens, in any order.
 
 outcomes = st.sampled_from([Outcome("completed", "done"), Outcome("network", "cut"), Outcome("question", "which?")])
@@ -409,7 +260,7 @@ endings = st.builds(
 controls = st.one_of(
     st.builds(Cancel),
     st.builds(Pause),
-    st.builds(Resume),
+    st.builds(Resume, limits=st.none() | st.just(Limits(turns=900))),
     st.builds(Retry),
     st.builds(Say, text=st.just("hm")),
     st.builds(Answer, text=st.just("this one")),
@@ -445,3 +296,6 @@ def test_whatever_happens_a_task_stays_consistent(walk: list[Step]) -> None:
         assert not record.wanted or record.state == "running" or (record.state, record.wanted) == ("pending", "cancel")
         assert not (record.final and record.wanted)
         assert record.runs <= record.generation
+        # What starts by itself can be claimed, and nothing else that waits.
+        assert not record.queued or claimed(record, "w").state == "running"
+        assert not (record.queued and record.waits_for_answer)

@@ -2,6 +2,8 @@
 
 import os
 import subprocess
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import msgspec
@@ -11,7 +13,7 @@ from kugetsu.config import ToolSettings
 from kugetsu.errors import ToolError
 from kugetsu.messages import Text
 from kugetsu.processes import clean_environment
-from kugetsu.protocols import FileLocks, ToolContext, ToolOutput
+from kugetsu.protocols import CommandRoom, FileLocks, ToolContext, ToolOutput, no_limits
 from kugetsu.tools import default_tools
 
 
@@ -27,6 +29,7 @@ class ToolBench:
         self.tools = {tool.name: tool for tool in default_tools(settings)}
         self.images = images
         self.locks = FileLocks()
+        self.room: Callable[[], AbstractAsyncContextManager[CommandRoom]] = no_limits
 
     @property
     def context(self) -> ToolContext:
@@ -37,6 +40,7 @@ class ToolBench:
             locks=self.locks,
             images=self.images,
             progress=self.told.append,
+            room=self.room,
         )
 
     async def call(self, name: str, /, **arguments: object) -> ToolOutput:

@@ -1,8 +1,10 @@
 """The tool calls of one reply: each runs, or is refused, and each gets exactly one result."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from itertools import groupby
+from typing import TypeAlias
 
 import msgspec
 
@@ -13,7 +15,7 @@ from kugetsu.errors import AnswerNeededError, ToolError
 from kugetsu.events import EventSink, Noted, ToolFinished, ToolProgress, ToolStarted
 from kugetsu.failpoints import reach
 from kugetsu.messages import ToolCall, ToolResult
-from kugetsu.protocols import Clock, Tool, ToolContext, ToolKind, ToolOutput
+from kugetsu.protocols import Clock, CommandRoom, Tool, ToolContext, ToolKind, ToolOutput, no_limits
 
 PREVIEW_CHARACTERS = 2_000
 """How much of a result an event shows."""
@@ -29,6 +31,15 @@ INTERRUPTED = (
 )
 
 
+Rooms: TypeAlias = Callable[[Callable[[str], None]], AbstractAsyncContextManager[CommandRoom]]
+"""Gives room to one command; called with who is told why there is none yet."""
+
+
+def unlimited_rooms(_on_wait: Callable[[str], None]) -> AbstractAsyncContextManager[CommandRoom]:
+    """Room at once, without limits."""
+    return no_limits()
+
+
 class Calls:
     """Runs the calls of one agent."""
 
@@ -41,6 +52,7 @@ class Calls:
         clock: Clock,
         publish: EventSink,
         seconds: float,
+        rooms: Rooms = unlimited_rooms,
     ) -> None:
         self._toolbox = toolbox
         self._context = context
@@ -48,6 +60,7 @@ class Calls:
         self._clock = clock
         self._publish = publish
         self._seconds = seconds
+        self._rooms = rooms
 
     def phases(self, calls: Sequence[ToolCall]) -> list[list[ToolCall]]:
         """Group calls into neighbours that may run in parallel, see `ToolKind`."""
@@ -112,7 +125,7 @@ class Calls:
         try:
             async with asyncio.timeout(self._seconds) as limit:
                 reach("call.running")
-                return await tool.run(arguments, self._context_of(call))
+                return await tool.run(arguments, self._context_of(call, limit))
         except TimeoutError:
             if limit.expired():
                 raise ToolError(f"Ended: it took longer than {self._seconds:g} seconds.") from None
@@ -141,11 +154,19 @@ class Calls:
             _obey_cancel(error)
             return self._defect("after_tool_call", error)
 
-    def _context_of(self, call: ToolCall) -> ToolContext:
+    def _context_of(self, call: ToolCall, limit: asyncio.Timeout) -> ToolContext:
         def progress(text: str) -> None:
             self._publish(ToolProgress(call_id=call.id, text=text))
 
-        return msgspec.structs.replace(self._context, progress=progress)
+        @asynccontextmanager
+        async def room() -> AsyncIterator[CommandRoom]:
+            # Waiting for room is not the call's own time.
+            limit.reschedule(None)
+            async with self._rooms(progress) as given:
+                limit.reschedule(asyncio.get_running_loop().time() + self._seconds)
+                yield given
+
+        return msgspec.structs.replace(self._context, progress=progress, room=room)
 
     def _defect(self, where: str, error: BaseException) -> ToolOutput:
         self._publish(Noted(message=f"{where} failed: {error!r}"))

@@ -1,9 +1,18 @@
-"""What a run may use up: counted between turns, timed all along."""
+"""What a run may use up: counted between turns, set aside before a call, timed all along."""
+
+from typing import Final
+
+import msgspec
 
 from kugetsu.errors import LimitReachedError
-from kugetsu.protocols import Clock
+from kugetsu.protocols import Clock, ModelInfo
 from kugetsu.sessions import Tally
-from kugetsu.tasks import Limits
+from kugetsu.tasks import Limits, Spent
+
+LEAST_OUTPUT: Final = 1_024
+"""Tokens of a reply below which a call is of no use."""
+
+_DAY: Final = 86_400.0
 
 
 def check_budget(limits: Limits, tally: Tally) -> None:
@@ -21,6 +30,58 @@ def check_budget(limits: Limits, tally: Tally) -> None:
         raise LimitReachedError("token_limit", f"used {tally.usage.tokens} tokens (limits.tokens = {limits.tokens})")
     if limits.usd and tally.spent_usd >= limits.usd:
         raise LimitReachedError("money_limit", f"spent ${tally.spent_usd:.4f} (limits.usd = {limits.usd:g})")
+
+
+class CallCost(msgspec.Struct, frozen=True):
+    """What one model call may use up.
+
+    Attributes:
+        prompt: the most tokens of its prompt.
+        info: of the model.
+    """
+
+    prompt: int
+    info: ModelInfo
+
+    def of(self, output: int) -> Spent:
+        """What it uses up at most with a reply of so many tokens."""
+        usd = self.prompt * self.info.usd_input + output * self.info.usd_output
+        return Spent(usd=usd, tokens=self.prompt + output, turns=1)
+
+    def output_for(self, spent: Spent) -> int:
+        """How long the reply may be so that the call uses up no more than this; below 0 when the prompt alone does."""
+        output: float = min(self.info.max_output, spent.tokens - self.prompt)
+        left = spent.usd - self.prompt * self.info.usd_input
+        if left < 0:
+            return -1
+        if self.info.usd_output:
+            output = min(output, left / self.info.usd_output)
+        return int(output)
+
+    @property
+    def least_output(self) -> int:
+        """The shortest reply that is worth a call."""
+        return min(LEAST_OUTPUT, self.info.max_output)
+
+
+def longest_reply(limits: Limits, tally: Tally, cost: CallCost) -> int:
+    """Decide how many tokens the next reply may have, so that the call cannot pass the limit of money.
+
+    Raises:
+        LimitReachedError: too little is left for a reply that is of any use.
+    """
+    most = cost.info.max_output
+    if not limits.usd:
+        return most
+    left = limits.usd - tally.spent_usd
+    output = min(most, cost.output_for(Spent(usd=left, tokens=cost.of(most).tokens)))
+    if output < cost.least_output:
+        needed = cost.of(cost.least_output).usd
+        raise LimitReachedError(
+            "money_limit",
+            f"spent ${tally.spent_usd:.4f}, and the next call may cost ${needed:.4f} (limits.usd = {limits.usd:g})",
+        )
+    return output
 
 
 class Watchdog:
@@ -57,6 +118,3 @@ class Watchdog:
         ends = [self._started + wall - now] if wall else []
         ends += [self._last_event + idle - now] if idle else []
         return min(ends, default=_DAY)
-
-
-_DAY = 86_400.0

@@ -6,21 +6,32 @@ from typing import Final
 
 import msgspec
 
-from kugetsu.agent.calls import Calls
+from kugetsu.agent.calls import Calls, Rooms, unlimited_rooms
+from kugetsu.agent.circles import check_circling
 from kugetsu.agent.hooks import Hooks
 from kugetsu.agent.inbox import Inbox
-from kugetsu.agent.limits import check_budget
+from kugetsu.agent.limits import CallCost, check_budget, longest_reply
 from kugetsu.agent.reply import Replies
 from kugetsu.agent.retry import RetryPolicy
 from kugetsu.agent.toolbox import Toolbox
 from kugetsu.agent.turns import TakeSnapshot, Turns
+from kugetsu.config import LoopSettings
 from kugetsu.errors import ModelError, PausedError
 from kugetsu.events import EventSink, MessageDelivered, ReplyFinished, TurnStarted
 from kugetsu.failpoints import reach
-from kugetsu.messages import AssistantMessage, Message, Text, ToolCall, UserMessage, user
-from kugetsu.protocols import Clock, Journal, Model, ModelRequest, SystemClock, ToolContext
+from kugetsu.messages import (
+    AssistantMessage,
+    Message,
+    Text,
+    ToolCall,
+    UserMessage,
+    most_tokens_of_prompt,
+    most_tokens_of_text,
+    user,
+)
+from kugetsu.protocols import Clock, Journal, Model, ModelRequest, Reserve, SystemClock, ToolContext
 from kugetsu.sessions import Entry, Heard, Renewed, Replied, Session, Tally
-from kugetsu.tasks import Limits
+from kugetsu.tasks import Limits, Spent
 
 MOST_CUT_IN_A_ROW: Final = 3
 """So many replies without a call may be cut at the output limit one after the other before the run fails."""
@@ -31,6 +42,11 @@ CUT_WORDS: Final = "Your reply was cut at the output limit. Go on from there, in
 async def _no_snapshot(_turn: int) -> str:
     """For an agent whose worktree nobody keeps."""
     return ""
+
+
+async def _reserve_nothing(_least: Spent, most: Spent) -> Spent:
+    """For an agent whose spending nobody bounds."""
+    return most
 
 
 class Agent:
@@ -60,6 +76,9 @@ class Agent:
         inbox: Inbox | None = None,
         call_seconds: float = 900.0,
         conversation: str = "",
+        loops: LoopSettings | None = None,
+        reserve: Reserve = _reserve_nothing,
+        rooms: Rooms = unlimited_rooms,
     ) -> None:
         self.session = session or Session()
         self.inbox = inbox or Inbox()
@@ -70,9 +89,23 @@ class Agent:
         self._publish = publish
         self._hooks = hooks or Hooks()
         self._limits = limits or Limits()
+        self._loops = loops or LoopSettings()
+        self._reserve = reserve
+        self._model = model
+        self._frame = most_tokens_of_text(system) + sum(
+            len(spec.schema) + len(spec.description) for spec in self._specs
+        )
         self._clock = clock or SystemClock()
         self._replies = Replies(model, retry or RetryPolicy(), self._clock, publish)
-        calls = Calls(toolbox, context, hooks=self._hooks, clock=self._clock, publish=publish, seconds=call_seconds)
+        calls = Calls(
+            toolbox,
+            context,
+            hooks=self._hooks,
+            clock=self._clock,
+            publish=publish,
+            seconds=call_seconds,
+            rooms=rooms,
+        )
         self._turns = Turns(self.session, calls, journal=journal, snapshot=snapshot, publish=publish, inbox=self.inbox)
         self._cut: AssistantMessage | None = None
         self._cut_in_a_row = 0
@@ -93,7 +126,7 @@ class Agent:
 
         Raises:
             ModelError: a model call failed for good.
-            LimitReachedError: turns, tokens or money are used up.
+            LimitReachedError: turns, tokens or money are used up, or the agent goes round in circles.
             AnswerNeededError: a call asks the user.
             PausedError: it was told to pause.
             WorkspaceError: the worktree could not be kept.
@@ -111,6 +144,7 @@ class Agent:
             if self.pausing:
                 raise PausedError(f"paused after turn {self.session.turn}")
             await self._turns.take(await self._think())
+            await self._look_for_circles()
 
     async def close_turn(self) -> None:
         """After a run that was cut: keep what had arrived of the reply, and answer every call of the open turn.
@@ -120,6 +154,11 @@ class Agent:
         """
         cut, self._cut = self._cut, None
         await self._turns.break_off(cut)
+
+    async def _look_for_circles(self) -> None:
+        """Tell an agent that goes round in circles so."""
+        if self.session.awaits_reply and (words := check_circling(self.session.circling, self._loops)):
+            await self._hear(words)
 
     async def _listen(self) -> None:
         """Take one message into the conversation, if there is one."""
@@ -180,10 +219,28 @@ class Agent:
             await self._turns.commit(Replied(self.session.turn + 1, reply))
 
     async def _request(self) -> ModelRequest:
+        """The next call, with as much set aside for it as it may cost.
+
+        Raises:
+            LimitReachedError: too little is left.
+        """
         messages: Sequence[Message] = self.session.messages
         if self._hooks.transform_context is not None:
             messages = await self._hooks.transform_context(messages)
-        return ModelRequest(self._system, messages, self._specs, self._conversation, self.session.replies)
+        info = self._model.info
+        cost = CallCost(most_tokens_of_prompt(self._frame, messages), info)
+        output = longest_reply(self._limits, self.session.used, cost)
+        granted = await self._reserve(cost.of(cost.least_output), cost.of(output))
+        output = min(output, cost.output_for(granted))
+        return ModelRequest(
+            self._system,
+            messages,
+            self._specs,
+            self._conversation,
+            self.session.replies,
+            input_tokens=cost.prompt,
+            max_output=output if output < info.max_output else 0,
+        )
 
     def _with_unique_ids(self, reply: AssistantMessage) -> AssistantMessage:
         """Give calls whose id was used before a new one: results are joined to calls by id."""

@@ -44,10 +44,14 @@ class Replies:
                 attempt += 1
 
     def _final(self, error: ModelError) -> ModelError:
-        """The error that ends the run; it says when the provider asked for a longer wait than is waited for."""
-        if error.retry_after is None or error.retry_after <= self._policy.cap_seconds:
+        """The error that ends the run; it says when a longer wait would be needed than is waited for."""
+        policy, wait = self._policy, error.retry_after
+        if wait is None or wait <= policy.longest:
             return error
-        fix = f"it asked to wait {error.retry_after:.0f} s; up to retry.cap_seconds = {self._policy.cap_seconds:g} is waited"
+        if policy.park_seconds is None or not error.retryable:
+            fix = f"it asked to wait {wait:.0f} s; up to retry.cap_seconds = {policy.cap_seconds:g} is waited"
+        else:
+            fix = f"a wait of {wait:.0f} s, longer than {policy.longest:g} (retry.park_seconds), takes no slot"
         return ModelError(error.kind, error.message, fix=fix, retry_after=error.retry_after, status=error.status)
 
     async def _stream(self, request: ModelRequest, turn: int, keep: Keep) -> AssistantMessage:

@@ -14,23 +14,30 @@ class RetryPolicy:
         attempts: tries of one call altogether.
         base_seconds: longest wait before the second try; doubles with each.
         cap_seconds: longest wait ever.
+        park_seconds: longest wait of a run that can wait elsewhere; None for one that cannot.
     """
 
     attempts: int = 6
     base_seconds: float = 1.0
     cap_seconds: float = 120.0
+    park_seconds: float | None = None
+
+    @property
+    def longest(self) -> float:
+        """The longest wait, in seconds."""
+        return self.cap_seconds if self.park_seconds is None else min(self.cap_seconds, self.park_seconds)
 
     def delay(self, error: ModelError, attempt: int) -> float | None:
         """Seconds to wait after the `attempt`-th try (from 1) failed so; None when it must not be tried again.
 
-        A wait that the provider asked for is respected, with a little jitter on top, unless it exceeds the cap.
+        A wait that the provider asked for is respected, with a little jitter on top, unless it exceeds the longest.
         """
         if not error.retryable or attempt >= self.attempts:
             return None
-        longest = min(self.cap_seconds, self.base_seconds * 2.0 ** (attempt - 1))
+        longest = min(self.longest, self.base_seconds * 2.0 ** (attempt - 1))
         jitter = random.uniform(0, longest)  # noqa: S311 - spreads load, keeps no secret
         if error.retry_after is None:
             return jitter
-        if error.retry_after > self.cap_seconds:
+        if error.retry_after > self.longest:
             return None
         return error.retry_after + min(jitter, 0.1 * error.retry_after)

@@ -1,8 +1,8 @@
 """One turn: a reply, its calls and their results, each written down before anything depends on it."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from typing import Final, TypeAlias
 
 from kugetsu.agent.calls import ABORTED, CUT_REPLY, INTERRUPTED, NOT_STARTED, Calls
@@ -14,6 +14,8 @@ from kugetsu.failpoints import reach
 from kugetsu.messages import AssistantMessage, ToolCall, ToolResult
 from kugetsu.protocols import Journal, ToolOutput
 from kugetsu.sessions import Checkpoint, Entry, Finished, Replied, Session, Started
+
+_log = logging.getLogger(__name__)
 
 TakeSnapshot: TypeAlias = Callable[[int], Awaitable[str]]
 """Keeps the worktree as it is after a turn; gives the id of what it kept."""
@@ -103,8 +105,10 @@ class Turns:
         )
         snapshot = session.snapshot
         if started:
-            with suppress(WorkspaceError):  # the work itself is looked after by whoever delivers it
+            try:
                 snapshot = await finish(self._take_snapshot(turn))
+            except WorkspaceError as error:  # the work itself is looked after by whoever delivers it
+                _log.warning("no snapshot after turn %d: %s", turn, error)
         await self.commit(Checkpoint(turn, snapshot))
 
     async def _run_calls(self, turn: int, calls: Sequence[ToolCall], pending: list[Entry]) -> None:

@@ -1,6 +1,6 @@
 """What a user does with tasks: take them up again, put them back, branch off from them, and tell them things."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -15,7 +15,7 @@ from kugetsu.processes import end_marked
 from kugetsu.protocols import Claim, Submitted, WorkerState
 from kugetsu.sessions import Checkpoint, Entry, Forked, Heard, LogLine, Replied, Rewound, Session
 from kugetsu.shadows import TASK_MARKER, Shadow
-from kugetsu.tasks import Changes, Control, Ending, Outcome, Resume, Task, TaskRecord, TaskReport, new_task_id
+from kugetsu.tasks import Changes, Control, Ending, Limits, Outcome, Resume, Task, TaskRecord, TaskReport, new_task_id
 
 
 async def find(house: House, prefix: str) -> TaskRecord:
@@ -83,8 +83,29 @@ async def submit(house: House, task: Task, *, key: str = "", session: Sequence[E
     return submitted
 
 
-async def resume(house: House, prefix: str) -> Shadow:
+async def new_limits(house: House, prefix: str, changes: Mapping[str, float]) -> Limits | None:
+    """The limits of a task with some of them changed; None when none is.
+
+    Raises:
+        TaskNotFoundError: there is none, or several.
+        UsageError: a limit cannot be so.
+        RecordError: the store cannot be used.
+    """
+    if not changes:
+        return None
+    try:
+        return msgspec.structs.replace((await find(house, prefix)).task.limits, **changes)
+    except ValueError as error:
+        raise UsageError(f"limits: {error}") from error
+
+
+async def resume(house: House, prefix: str, changes: Mapping[str, float] | None = None) -> Shadow:
     """Take a task up again in this process: one that was interrupted, paused, or has got its answer.
+
+    Args:
+        house: where the task is.
+        prefix: the beginning of its id.
+        changes: limits that it has from now on, by name.
 
     Raises:
         TaskNotFoundError: there is none, or several.
@@ -100,8 +121,9 @@ async def resume(house: House, prefix: str) -> Shadow:
         )
     if record.wanted != "cancel":
         house.shadow(record.task)  # refuses what could never run, before anything is changed
-        record = await house.store.control(record.id, Resume())
-    if record.state == "waiting":
+        limits = await new_limits(house, record.id, changes or {})
+        record = await house.store.control(record.id, Resume(limits))
+    if record.waits_for_answer:
         raise StateConflictError(
             f"task {record.id} waits for an answer: {record.question}", fix=f"kugetsu answer {record.id} TEXT"
         )
@@ -150,8 +172,10 @@ async def _put_back(house: House, claim: Claim, before: TaskRecord, rewound: Rew
     )
     try:
         await end_marked(TASK_MARKER, before.id)
+        await house.commands.end(before.id)
         workspace = None
         if before.place:
+            await _require_snapshots(house, before, rewound.snapshot)
             workspace = await house.workspaces.reopen(before.task, before.place, rewound.snapshot)
             if not await workspace.holds(rewound.snapshot):
                 raise WorkspaceError(
@@ -193,13 +217,14 @@ async def fork(house: House, prefix: str, turn: int, prompt: str, *, queued: boo
         TaskNotFoundError: there is none, or several.
         StateConflictError: there is no such turn.
         UsageError: there are no instructions.
+        WorkspaceError: the snapshots of the task were removed.
         RecordError: the store cannot be used.
     """
     if not prompt.strip():
         raise UsageError("the fork has no instructions", fix="say what is to be done from there on")
     record = await find(house, prefix)
     lines = await house.store.session(record.id)
-    snapshot_after(record, lines, turn)
+    await _require_snapshots(house, record, snapshot_after(record, lines, turn))
     queue = house.settings.queue
     entries = [*_until(lines, turn), Forked(record.id), Heard(user(prompt, "follow_up"))]
     task = msgspec.structs.replace(
@@ -215,6 +240,19 @@ async def fork(house: House, prefix: str, turn: int, prompt: str, *, queued: boo
         patience_seconds=queue.patience_seconds if queued else 0.0,
     )
     return task, entries
+
+
+async def _require_snapshots(house: House, record: TaskRecord, snapshot: str) -> None:
+    """Look whether the snapshots of a task are still there, if one is needed.
+
+    Raises:
+        WorkspaceError: they were removed with all that the task left behind but its branch.
+    """
+    if snapshot and record.place and not await house.workspaces.remembers(record.id, record.place):
+        raise WorkspaceError(
+            f"the snapshots of task {record.id} are gone: they were pruned to free disk space",
+            fix=f"a new task goes on from its branch: kugetsu run --base {record.place.branch} PROMPT",
+        )
 
 
 def snapshot_after(record: TaskRecord, lines: Sequence[LogLine], turn: int) -> str:

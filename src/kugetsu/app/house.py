@@ -9,16 +9,17 @@ from types import TracebackType
 from typing import Self
 
 from kugetsu.agent import Hooks, RetryPolicy, Toolbox
+from kugetsu.app.capacity import Capacity
 from kugetsu.app.nobody import Nobody
 from kugetsu.config import Settings, prepare_home
 from kugetsu.engine import Presences, Worker
 from kugetsu.errors import ConfigError
 from kugetsu.models import SCRIPTED, Models
-from kugetsu.protocols import Claim, Clock, Concurrency, Model, Store, SystemClock
+from kugetsu.protocols import Claim, Clock, Commands, Concurrency, Model, Store, SystemClock
 from kugetsu.sessions import Entry
 from kugetsu.shadows import NativeRuntime, Parts, Shadow
 from kugetsu.storage import SqlStore
-from kugetsu.tasks import Requeueing, Task, new_task_id
+from kugetsu.tasks import Budgets, Requeueing, Task, new_task_id
 from kugetsu.tools import default_tools
 from kugetsu.workspace import GitWorkspaces
 
@@ -46,6 +47,8 @@ class House:
         store: tasks and all that is kept of them. There from the beginning of the block.
         worker: runs them in this process.
         presences: who else does on this machine.
+        capacity: what may be taken of the machine.
+        environ: where commands and models get their variables from.
     """
 
     store: Store
@@ -62,7 +65,7 @@ class House:
         on_trouble: Callable[[str], None] = _tell,
     ) -> None:
         # Read for every task, which the process's own mapping makes slow.
-        self._environ = environ = dict(environ)
+        self.environ = environ = dict(environ)
         self.settings = settings
         self.home = home
         self.clock = clock or SystemClock()
@@ -70,6 +73,7 @@ class House:
         self.workspaces = GitWorkspaces(home, environ)
         self._name = name
         self._on_trouble = on_trouble
+        self.capacity = Capacity(settings, home, self.clock, on_trouble)
         self._models = Models(settings, environ, clock=self.clock)
         self._toolbox = Toolbox(default_tools(settings.tools))
         self._open = AsyncExitStack()
@@ -86,6 +90,7 @@ class House:
             self.store = await SqlStore.open(self.home, clock=self.clock)
             stack.push_async_callback(self.store.close)
             stack.push_async_callback(self._models.close)
+            await stack.enter_async_context(self.capacity.open())
             self.worker = await stack.enter_async_context(
                 Worker(
                     self.store,
@@ -106,9 +111,25 @@ class House:
         await self._open.__aexit__(kind, error, traceback)
 
     @property
+    def commands(self) -> Commands:
+        """Gives room to commands of agents."""
+        return self.capacity.commands
+
     def limits(self) -> Concurrency:
-        """How many tasks of one kind may run at the same time."""
-        return Concurrency(repository=self.settings.queue.per_repository, model=self.settings.queue.per_model)
+        """How many tasks of one kind may run at the same time, as providers have room now."""
+        queue, room = self.settings.queue, self._models.room()
+        rooms = {name: min(free, queue.per_model) if queue.per_model else free for name, free in room.items()}
+        return Concurrency(
+            repository=queue.per_repository,
+            model=queue.per_model,
+            models=rooms,
+            closed=frozenset(self._models.closed()),
+        )
+
+    def budgets(self, repo: str) -> Budgets:
+        """What a repository's tasks may use up in a day, beside their own limits."""
+        budgets = self.settings.budgets
+        return Budgets(day=budgets.day, repository=budgets.repositories.get(repo, budgets.repository))
 
     def task(
         self,
@@ -196,13 +217,16 @@ class House:
         Raises:
             ConfigError: as for `shadow`.
         """
-        settings = self.settings
+        settings, retry = self.settings, self.settings.retry
+        # A task of the queue need not keep its slot while it waits for a provider.
+        patience = retry.park_seconds if task.patience_seconds else None
         runtime = NativeRuntime(
-            Nobody(task.model) if silent else self._model(task),
+            Nobody(task.model) if silent else self._model(task, patience),
             self._toolbox,
             clock=self.clock,
             hooks=hooks,
-            retry=RetryPolicy(settings.retry.attempts, settings.retry.base_seconds, settings.retry.cap_seconds),
+            retry=RetryPolicy(retry.attempts, retry.base_seconds, retry.cap_seconds, patience),
+            loops=settings.loops,
             call_seconds=settings.tools.bash_seconds_max + _SPARE_SECONDS,
         )
         return Parts(
@@ -212,18 +236,20 @@ class House:
             clock=self.clock,
             worker=self.worker.ready,
             scratch=self.home / "scratch" / task.id,
-            environment=self._environ,
+            environment=self.environ,
             allow=settings.tools.environment,
             hooks=hooks,
             requeueing=Requeueing(settings.queue.base_seconds, settings.queue.cap_seconds),
+            commands=self.commands,
+            budgets=self.budgets(task.repo),
         )
 
-    def _model(self, task: Task) -> Model:
+    def _model(self, task: Task, patience: float | None) -> Model:
         if not task.model:
             raise ConfigError(
                 "no model is named", fix="use --model provider/model, or set `model` in your kugetsu.toml"
             )
-        return self._models.open(task.model)
+        return self._models.open(task.model, patience=patience)
 
 
 def _absolute(repo: str) -> str:

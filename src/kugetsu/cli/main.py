@@ -29,7 +29,9 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "priority": ("control", "Give a task another place in the queue."),
     "rewind": ("rewind", "Put a task back to the end of a turn, conversation and worktree."),
     "fork": ("rewind", "Begin a new task from the end of a turn of another one."),
+    "prune": ("prune", "Free disk space: take away what tasks that are over left behind. What is not delivered stays."),
     "doctor": ("doctor", "Say what is there, what is missing, and how to mend it."),
+    "log-level": ("log_level", "Show or change how much the log of `serve` says."),
     "config": ("config", "Show the settings in force and where each comes from."),
 }
 """Each command with its module, which is imported only when the command is used, and its line in the help."""
@@ -47,7 +49,7 @@ class Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"kugetsu.cli.commands.{COMMANDS[cmd_name][0]}")
-        command: click.Command = getattr(module, f"{cmd_name}_command")
+        command: click.Command = getattr(module, f"{cmd_name.replace('-', '_')}_command")
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - as above

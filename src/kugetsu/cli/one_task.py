@@ -58,6 +58,7 @@ def do_one_task(loaded: Loaded, make: MakeShadow, *, name: str, json_events: boo
 async def _do(loaded: Loaded, make: MakeShadow, name: str, view: ViewKind) -> TaskReport:
     tune_process()
     async with House(loaded.settings, state_home(os.environ), os.environ, name=name) as house:
+        house.capacity.gate.require_room_for_task()
         shadow = await make(house)
         with open_view(view, sys.stderr) as shown:
             (report,) = await run_in_foreground(house, [shadow], shown)

@@ -19,6 +19,11 @@ LIMIT_FLAGS = {"max_turns": "turns", "max_seconds": "wall_seconds", "max_tokens"
 
 def setting_options(command: Command) -> Command:
     """Add the options that override settings: `--config` and the limits."""
+    return limit_options(config_option(command))
+
+
+def limit_options(command: Command) -> Command:
+    """Add the limits of a task."""
     for option in (
         click.option(
             "--max-usd", type=click.FloatRange(0), metavar="USD", help="Stop at this much money; 0: no limit."
@@ -28,7 +33,6 @@ def setting_options(command: Command) -> Command:
         ),
         click.option("--max-seconds", type=click.FloatRange(0), metavar="S", help="Stop after this time; 0: no limit."),
         click.option("--max-turns", type=click.IntRange(0), metavar="N", help="Stop after N replies; 0: no limit."),
-        config_option,
     ):
         command = option(command)
     return command

@@ -1,5 +1,14 @@
 """Settings: what they are, where they come from, and the providers that need none."""
 
+from kugetsu.config.bounds import (
+    BudgetSettings,
+    DiskSettings,
+    LogFormat,
+    LogLevel,
+    LogSettings,
+    LoopSettings,
+    MachineSettings,
+)
 from kugetsu.config.loading import Loaded, describe, load_settings
 from kugetsu.config.paths import CONFIG_NAME, prepare_home, repository_top, state_home, user_config_file
 from kugetsu.config.presets import PRESETS
@@ -18,7 +27,14 @@ from kugetsu.config.settings import (
 __all__ = [
     "CONFIG_NAME",
     "PRESETS",
+    "BudgetSettings",
+    "DiskSettings",
     "Loaded",
+    "LogFormat",
+    "LogLevel",
+    "LogSettings",
+    "LoopSettings",
+    "MachineSettings",
     "ModelSettings",
     "Price",
     "ProviderSettings",

@@ -5,12 +5,21 @@ from typing import Final, Literal
 
 import msgspec
 
+from kugetsu.config.bounds import (
+    BudgetSettings,
+    DiskSettings,
+    LogSettings,
+    LoopSettings,
+    MachineSettings,
+    require_not_negative,
+)
 from kugetsu.tasks import Limits
 
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _KEY: Final = re.compile(r"[!-~]*")
 _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE: Final = re.compile(r"[ -~\t]*")
+_RATES: Final = ("requests_per_minute", "tokens_per_minute", "concurrency")
 
 
 class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -42,17 +51,26 @@ class ModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         max_output: tokens of one reply.
         price: overrides the built-in table.
         images: whether it takes pictures.
+        requests_per_minute: calls that begin in a minute; None for the provider's.
+        tokens_per_minute: input and output of all calls in a minute; None for the provider's.
+        concurrency: calls at the same time; None for the provider's.
     """
 
     context_window: int | None = None
     max_output: int | None = None
     price: Price | None = None
     images: bool | None = None
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    concurrency: int | None = None
 
     def __post_init__(self) -> None:
         for field in ("context_window", "max_output"):
             if (value := getattr(self, field)) is not None and value < 1:
                 raise ValueError(f"`{field}` must be 1 or more, got {value}")
+        for field in _RATES:
+            if (value := getattr(self, field)) is not None and value < 0:
+                raise ValueError(f"`{field}` must be 0 (no limit) or more, got {value}")
 
 
 Wire = Literal["openai", "anthropic"]
@@ -72,6 +90,10 @@ class ProviderSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         idle_seconds: longest silence of a reply before the call counts as stalled; comments alone may go on ten times as
             long. Default 120.
         reasoning_field: name under which reasoning is carried back (openai wire). Empty: it is not.
+        requests_per_minute: calls that begin in a minute, for each model. Default 0: no limit.
+        tokens_per_minute: input and output of all calls in a minute, for each model. Default 0: no limit.
+        concurrency: calls at the same time, for each model. Default 0: as many as there are tasks; fewer for a while when
+            the provider says that it is too much.
     """
 
     wire: Wire = "openai"
@@ -82,6 +104,9 @@ class ProviderSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     models: dict[str, ModelSettings] = {}
     idle_seconds: float = 120.0
     reasoning_field: str = ""
+    requests_per_minute: int = 0
+    tokens_per_minute: int = 0
+    concurrency: int = 0
 
     def __post_init__(self) -> None:
         # These values may be keys, also by mistake: no message repeats one.
@@ -95,6 +120,7 @@ class ProviderSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("`headers` must have values of printable ASCII characters, without line ends")
         if not self.idle_seconds > 0:
             raise ValueError(f"`idle_seconds` must be above 0, got {self.idle_seconds:g}")
+        require_not_negative(self, *_RATES)
 
     def __repr__(self) -> str:
         """Shows nothing that may hold a key: not the key, the headers, nor the address."""
@@ -108,18 +134,18 @@ class RetrySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         attempts: tries of one call altogether. Default 6. 1: never again.
         base_seconds: longest wait before the second try; doubles with each. Default 1.
         cap_seconds: longest wait; a provider that asks for more ends the run with its class. Default 120.
+        park_seconds: a queued task whose provider has no capacity for longer than this waits without a slot. Default 30.
     """
 
     attempts: int = 6
     base_seconds: float = 1.0
     cap_seconds: float = 120.0
+    park_seconds: float = 30.0
 
     def __post_init__(self) -> None:
         if self.attempts < 1:
             raise ValueError(f"`attempts` must be 1 or more, got {self.attempts}")
-        for field in ("base_seconds", "cap_seconds"):
-            if (value := getattr(self, field)) < 0:
-                raise ValueError(f"`{field}` must be 0 or more, got {value:g}")
+        require_not_negative(self, "base_seconds", "cap_seconds", "park_seconds")
 
 
 class ToolSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -165,7 +191,7 @@ class QueueSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The queue, and who works on it. `kugetsu run` passes the queue.
 
     Attributes:
-        slots: tasks that one worker runs at the same time. Default 20.
+        slots: tasks that one worker runs at the same time; most of them wait for their model. Default 200.
         most_pending: tasks that may wait; one more is refused. Default 1,000. 0: no limit.
         per_repository: tasks of one repository that run at the same time. Default 0: no limit.
         per_model: tasks with one model that run at the same time. Default 0: no limit.
@@ -177,7 +203,7 @@ class QueueSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         grace_seconds: how long agents may take to end their turn when the program is told to stop. Default 10.
     """
 
-    slots: int = 20
+    slots: int = 200
     most_pending: int = 1000
     per_repository: int = 0
     per_model: int = 0
@@ -192,7 +218,8 @@ class QueueSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         for field in ("slots", "attempts"):
             if (value := getattr(self, field)) < 1:
                 raise ValueError(f"`{field}` must be 1 or more, got {value}")
-        for field in (
+        require_not_negative(
+            self,
             "most_pending",
             "per_repository",
             "per_model",
@@ -200,9 +227,7 @@ class QueueSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             "base_seconds",
             "cap_seconds",
             "grace_seconds",
-        ):
-            if (value := getattr(self, field)) < 0:
-                raise ValueError(f"`{field}` must be 0 or more, got {value:g}")
+        )
         if self.lease_seconds < 1:
             raise ValueError(f"`lease_seconds` must be 1 or more, got {self.lease_seconds:g}")
 
@@ -220,6 +245,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         queue: how tasks wait, and how many run.
         tools: what the agents' tools may do.
         workspace: what becomes of worktrees.
+        machine: how much of this machine agents may take.
+        budgets: what all tasks together may use up in a day.
+        loops: when an agent is told that it goes round in circles.
+        disk: how much of the disk may be taken, and for how long.
+        log: what is written down about the program itself.
+        fallback: `provider/model` that is asked while a task's own has no capacity. Empty: none, the task waits.
         providers: beside the built-in ones, or over them.
     """
 
@@ -232,6 +263,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     queue: QueueSettings = QueueSettings()
     tools: ToolSettings = ToolSettings()
     workspace: WorkspaceSettings = WorkspaceSettings()
+    machine: MachineSettings = MachineSettings()
+    budgets: BudgetSettings = BudgetSettings()
+    loops: LoopSettings = LoopSettings()
+    disk: DiskSettings = DiskSettings()
+    log: LogSettings = LogSettings()
+    fallback: str = ""
     providers: dict[str, ProviderSettings] = {}
 
     def __post_init__(self) -> None:

@@ -1,7 +1,7 @@
 """The lease of one worker: kept by a heartbeat, whatever its agents do; and the leases of the dead, which are ended."""
 
 import asyncio
-import contextlib
+import logging
 from collections.abc import Callable
 from typing import Final
 
@@ -9,6 +9,10 @@ from kugetsu.engine.presence import Presences
 from kugetsu.errors import LeaseLostError, RecordError
 from kugetsu.protocols import Clock, Queue, WorkerInfo
 from kugetsu.tasks import TaskRecord
+
+_log = logging.getLogger(__name__)
+
+_SILENT: Final = "the store does not answer"
 
 _BEATS: Final = 4
 """How often a lease is renewed in its time."""
@@ -60,9 +64,11 @@ class Lessee:
             await self._clock.sleep(self._seconds / _BEATS)
             await self._beat()
             # A store that hangs must not keep the next beat from seeing that the lease is over.
-            with contextlib.suppress(RecordError, TimeoutError):
+            try:
                 async with asyncio.timeout(self._seconds / _BEATS):
                     await reap(self._queue, self._presences, self._clock.now())
+            except (RecordError, TimeoutError) as error:
+                _log.warning("tasks of dead workers could not be taken: %s", str(error) or _SILENT)
 
     async def forfeit(self, lost: LeaseLostError) -> None:
         """Give up all tasks and take the lease anew."""
@@ -73,8 +79,9 @@ class Lessee:
             async with asyncio.timeout(self._seconds / _BEATS):
                 await self._queue.retire(self._worker.id)
                 await self.take()
-        except (RecordError, TimeoutError):
+        except (RecordError, TimeoutError) as error:
             self._held_until = 0.0
+            _log.warning("the lease could not be taken anew: %s", str(error) or _SILENT)
 
     async def _beat(self) -> None:
         now = self._clock.monotonic()
@@ -115,5 +122,8 @@ async def reap(queue: Queue, presences: Presences, now: float) -> list[TaskRecor
     if not dead and all(state.expires_at > now for state in workers):
         return []
     records = await queue.reap(dead)
+    for record in records:
+        why = record.outcome.message if record.outcome else ""
+        _log.warning("task %s was taken from a worker that is gone: %s, %s", record.id, record.state, why)
     presences.sweep()
     return records

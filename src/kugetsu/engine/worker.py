@@ -1,29 +1,29 @@
 """The worker: claims tasks, runs a shadow for each, and brings to them what users want."""
 
 import asyncio
+import logging
 import os
 import traceback
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from kugetsu.concurrency import finish, first_error
 from kugetsu.engine.leases import Lessee, reap
 from kugetsu.engine.presence import Presences, this_host
-from kugetsu.errors import KugetsuError, LeaseLostError, MissingKeyError, RecordError, StateConflictError
+from kugetsu.errors import ConfigError, KugetsuError, LeaseLostError, MissingKeyError, RecordError, StateConflictError
 from kugetsu.protocols import Attention, Claim, Clock, Concurrency, Store, WorkerInfo
-from kugetsu.shadows import Shadow
+from kugetsu.shadows import Shadow, ShadowManager
 from kugetsu.tasks import Ending, Outcome, TaskReport, new_task_id
+
+_log = logging.getLogger(__name__)
 
 STOPPED: Final = "the program was told to stop"
 """Why tasks are interrupted when their worker is stopped."""
 
 TICK_SECONDS: Final = 0.25
 """How often a worker looks at the queue, and at what users want, when nobody calls it."""
-
-_END_SECONDS: Final = 30.0
-"""How long runs may take to end when their worker ends; a command that resists takes some seconds."""
 
 _GIVE_BACK_SECONDS: Final = 5.0
 """How long to wait before a task that could not be written down is given back once more."""
@@ -32,14 +32,6 @@ _NOT_HERE_SECONDS: Final = 60.0
 """How long a task rests that this worker cannot do for want of a key."""
 
 _NOT_WRITTEN: Final = Outcome("interrupted", "it could not be written down how it went on")
-
-
-@dataclass
-class _Living:
-    """A shadow, and the moment when it is one no longer."""
-
-    shadow: Shadow
-    gone: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Worker:
@@ -52,6 +44,9 @@ class Worker:
         lease_seconds: how long its lease holds without a heartbeat.
         name: for people.
         on_trouble: told what went wrong outside of any task, in one sentence.
+
+    Attributes:
+        shadows: those that live in this process.
     """
 
     def __init__(
@@ -69,13 +64,11 @@ class Worker:
         self._presences = presences
         self._clock = clock
         self._on_trouble = on_trouble
-        self._live: dict[str, _Living] = {}
+        self.shadows = ShadowManager(clock, self.call)
         self._helpers: list[asyncio.Task[None]] = []
         self._called = asyncio.Event()
         self._news = asyncio.Event()
         self._stopping = asyncio.Event()
-        self._interrupting = False
-        self._losses = 0
         self._troubled = False
         self._registering = asyncio.Lock()
         self._lessee: Lessee | None = None
@@ -88,9 +81,13 @@ class Worker:
         with first_error(), self._presences.show(self.info.id, self.call):
             async with asyncio.TaskGroup() as self._group:
                 try:
-                    yield self
+                    async with self.shadows.open():
+                        try:
+                            yield self
+                        finally:
+                            # Whoever leaves while shadows live must not leave them working on tasks that others may take.
+                            self.interrupt()
                 finally:
-                    await finish(self._end_runs())
                     for helper in self._helpers:
                         helper.cancel()
                     await finish(self._retire())
@@ -128,15 +125,12 @@ class Worker:
         """Claim no more; agents end their turn, and their tasks go on later. May be called twice."""
         self._stopping.set()
         self._called.set()
-        for shadow in self._shadows:
-            shadow.wind_down(STOPPED)
+        self.shadows.wind_down(STOPPED)
 
     def interrupt(self) -> None:
         """End what still runs at once; the tasks go on later. May be called twice."""
-        self._interrupting = True
         self.stop()
-        for shadow in self._shadows:
-            shadow.interrupt(STOPPED)
+        self.shadows.interrupt(STOPPED)
 
     async def run(self, shadow: Shadow, prompt: str = "") -> TaskReport:
         """Run one shadow in the foreground. What users want of its task reaches it.
@@ -148,22 +142,21 @@ class Worker:
         Raises: as `Shadow.run`.
         """
         await self.ready()
-        async with self._alive(shadow):
-            return await shadow.run(prompt)
+        return await self.shadows.run(shadow, prompt)
 
     async def serve(
         self,
         make_shadow: Callable[[Claim], Shadow],
         *,
-        slots: int,
-        limits: Concurrency | None = None,
+        room: Callable[[int], int],
+        limits: Callable[[], Concurrency | None] = lambda: None,
         until_idle: bool = False,
     ) -> None:
         """Claim and run tasks until `stop`.
 
         Args:
             make_shadow: makes the shadow of a task that was claimed.
-            slots: how many run at the same time.
+            room: how many tasks more may start now, called with how many run; asked anew at every tick.
             limits: how many of one kind.
             until_idle: end as well when nothing runs, not even elsewhere, and nothing waits, not even for its time.
 
@@ -172,21 +165,23 @@ class Worker:
         """
         await self.ready()
         await reap(self._store, self._presences, self._clock.now())
-        running: set[asyncio.Task[None]] = set()
-        with first_error():
-            async with asyncio.TaskGroup() as group:
-                while not self._stopping.is_set():
-                    claims = await self._claim(slots - len(running), limits)
-                    if self._stopping.is_set():
-                        break  # what was claimed meanwhile is given back
-                    for claim in claims or ():
-                        task = group.create_task(self._run_claimed(claim, make_shadow))
-                        running.add(task)
-                        task.add_done_callback(running.discard)
-                        task.add_done_callback(lambda _task: self.call())
-                    if until_idle and claims is not None and not running and await self._nothing_left():
-                        return
-                    await _wait(self._called)
+        try:
+            while not self._stopping.is_set():
+                free, bounds = room(self.shadows.spawned), limits()
+                claims = await self._claim(free, bounds)
+                if self._stopping.is_set():
+                    break  # what was claimed meanwhile is given back
+                for claim in claims or ():
+                    self.shadows.spawn(partial(_made, make_shadow, claim), partial(self._on_failure, claim))
+                looked = free > 0 and claims is not None
+                if until_idle and looked and not self.shadows.spawned and await self._nothing_left(bounds):
+                    return
+                await _wait(self._called)
+            await self.shadows.drained()
+        except BaseException:
+            self.interrupt()
+            await finish(self.shadows.drained())
+            raise
 
     async def _claim(self, most: int, limits: Concurrency | None) -> list[Claim] | None:
         """Take what is next; None when nobody can tell what that is."""
@@ -205,34 +200,32 @@ class Worker:
             self._troubled = False
             return claims
 
-    async def _nothing_left(self) -> bool:
-        running = (await self._store.counts())["running"]
-        return not running and await self._store.next_start() is None
+    async def _nothing_left(self, bounds: Concurrency | None) -> bool:
+        counts = await self._store.counts()
+        if bounds and bounds.closed and (counts["pending"] or counts["waiting"]):
+            return False  # they may start as soon as their model has room again
+        return not counts["running"] and await self._store.next_start() is None
 
-    async def _run_claimed(self, claim: Claim, make_shadow: Callable[[Claim], Shadow]) -> None:
-        """Run a task to its end or halt. What goes wrong harms no other."""
-        try:
-            shadow = make_shadow(claim)
-        except MissingKeyError as error:
-            # It is this worker that lacks something; the task may go on where it is there, or when it is.
-            self._on_trouble(f"task {claim.record.id} cannot be worked on here: {error}")
-            await self._give_back(claim, Outcome("interrupted", str(error)), _NOT_HERE_SECONDS)
-            return
-        except Exception as error:  # noqa: BLE001 - a defect in one task ends no other
-            await self._give_up(claim, Outcome("internal", str(error) or repr(error)))
-            return
-        async with self._alive(shadow):
-            try:
-                await shadow.run()
-            except (LeaseLostError, StateConflictError) as error:
-                self._on_trouble(f"task {claim.record.id} was lost: {error}")
+    async def _on_failure(self, claim: Claim, error: Exception) -> None:
+        """A shadow failed in a way that is not in its task's record, or could not be made."""
+        task = claim.record.id
+        match error:
+            case MissingKeyError():
+                # It is this worker that lacks something; the task may go on where it is there, or when it is.
+                self._on_trouble(f"task {task} cannot be worked on here: {error}")
+                await self._give_back(claim, Outcome("interrupted", str(error)), _NOT_HERE_SECONDS)
+            case ConfigError():
+                self._on_trouble(f"task {task} cannot be run: {error}")
+                await self._give_up(claim, Outcome("internal", str(error)))
+            case LeaseLostError() | StateConflictError():
+                self._on_trouble(f"task {task} was lost: {error}")
                 await self._give_back(claim)  # in vain if it really was
-            except RecordError as error:
-                self._on_trouble(f"task {claim.record.id} could not be written down: {error}")
+            case RecordError():
+                self._on_trouble(f"task {task} could not be written down: {error}")
                 await self._give_back(claim)
-            except KugetsuError:
+            case KugetsuError():
                 return  # it is in the task's own record
-            except Exception as error:  # noqa: BLE001 - a defect in one task ends no other
+            case _:
                 self._on_trouble("".join(traceback.format_exception(error)))
                 await self._give_back(claim)
 
@@ -259,39 +252,16 @@ class Worker:
                 await self._store.settle(claim.lease, ending)
             except LeaseLostError:
                 return
-            except RecordError:
+            except RecordError as error:
+                self._tell_once(f"task {claim.record.id} cannot be given back yet: {error}")
                 await self._clock.sleep(_GIVE_BACK_SECONDS)
             else:
                 return
-
-    @property
-    def _shadows(self) -> list[Shadow]:
-        return [living.shadow for living in self._live.values()]
-
-    @asynccontextmanager
-    async def _alive(self, shadow: Shadow) -> AsyncIterator[None]:
-        """While a shadow lives. One whose task this worker had lost before waits until its predecessor is gone."""
-        losses = self._losses
-        while before := self._live.get(shadow.task.id):
-            await before.gone.wait()
-        living = self._live[shadow.task.id] = _Living(shadow)
-        if losses != self._losses:
-            shadow.lose(LeaseLostError("the lease was lost before the task could go on"))
-        if self._stopping.is_set():
-            shadow.wind_down(STOPPED)
-        if self._interrupting:
-            shadow.interrupt(STOPPED)
-        try:
-            yield
-        finally:
-            del self._live[shadow.task.id]
-            living.gone.set()
+        _log.warning("task %s could not be given back and is left to the end of the lease", claim.record.id)
 
     def _lose_all(self, lost: LeaseLostError) -> None:
-        self._losses += 1
         self._tell_once(str(lost))
-        for shadow in self._shadows:
-            shadow.lose(lost)
+        self.shadows.lose(lost)
 
     def _tell_once(self, sentence: str) -> None:
         """Say what is wrong with the store, once until it is well again."""
@@ -299,37 +269,24 @@ class Worker:
             self._troubled = True
             self._on_trouble(sentence)
 
-    async def _end_runs(self) -> None:
-        """Whoever leaves while shadows live must not leave them working on tasks that others may take."""
-        if self._live:
-            self.interrupt()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_END_SECONDS):
-                    while self._live:
-                        await next(iter(self._live.values())).gone.wait()
-
     async def _attend(self) -> None:
         """Bring to the shadows what users want, and write down what they have said, until this is cancelled."""
         while True:
             await _wait(self._news)
-            if not self._live:
+            if not self.shadows.list():
                 continue
             try:
                 for attention in await self._store.attention(self.info.id):
                     self._pass_on(attention)
-            except RecordError:
+            except RecordError as error:
+                self._tell_once(f"what users want cannot be read: {error}")
                 continue  # the next tick tries again
-            async with asyncio.TaskGroup() as group:
-                for shadow in self._shadows:
-                    if shadow.has_waiting_events:
-                        group.create_task(shadow.flush())
+            await self.shadows.flush()
 
     def _pass_on(self, attention: Attention) -> None:
-        living = self._live.get(attention.task)
-        if living is None or living.shadow.generation != attention.generation:
+        shadow = self.shadows.hear(attention.task, attention.generation, attention.notes)
+        if shadow is None:
             return
-        shadow = living.shadow
-        shadow.hear(attention.notes)
         if attention.wanted == "cancel":
             shadow.cancel(attention.reason)
         elif attention.wanted == "pause":
@@ -342,6 +299,20 @@ class Worker:
             await self._store.retire(self.info.id)
         except RecordError as error:
             self._on_trouble(f"the worker could not be retired: {error}")
+
+
+def _made(make_shadow: Callable[[Claim], Shadow], claim: Claim) -> Shadow:
+    """Make the shadow of a task.
+
+    Raises:
+        ConfigError: it cannot be made, now or ever; `MissingKeyError`: not here and now.
+    """
+    try:
+        return make_shadow(claim)
+    except KugetsuError:
+        raise
+    except Exception as error:
+        raise ConfigError(str(error) or repr(error)) from error
 
 
 async def _wait(event: asyncio.Event) -> None:

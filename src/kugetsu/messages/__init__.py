@@ -16,8 +16,9 @@ from kugetsu.messages.content import (
     UserOrigin,
     user,
 )
-from kugetsu.messages.deltas import Delta, ReplyBuilder, ReplyEnd, TextDelta, ThinkingDelta, ToolCallDelta
+from kugetsu.messages.deltas import Delta, ReplyBuilder, ReplyEnd, ReplyStart, TextDelta, ThinkingDelta, ToolCallDelta
 from kugetsu.messages.encoding import encode_json, well_formed
+from kugetsu.messages.measure import most_tokens, most_tokens_of_prompt, most_tokens_of_text
 
 __all__ = [
     "AssistantMessage",
@@ -28,6 +29,7 @@ __all__ = [
     "ReplyBuilder",
     "ReplyContent",
     "ReplyEnd",
+    "ReplyStart",
     "StopReason",
     "Text",
     "TextDelta",
@@ -40,6 +42,9 @@ __all__ = [
     "UserMessage",
     "UserOrigin",
     "encode_json",
+    "most_tokens",
+    "most_tokens_of_prompt",
+    "most_tokens_of_text",
     "user",
     "well_formed",
 ]

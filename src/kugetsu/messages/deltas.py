@@ -7,6 +7,16 @@ import msgspec
 from kugetsu.messages.content import AssistantMessage, ReplyContent, StopReason, Text, Thinking, ToolCall, Usage
 
 
+class ReplyStart(msgspec.Struct, frozen=True, gc=False):
+    """The first piece of a reply that is not by the model which was asked.
+
+    Attributes:
+        model: `provider/model` that speaks.
+    """
+
+    model: str
+
+
 class TextDelta(msgspec.Struct, frozen=True, gc=False):
     """More text."""
 
@@ -45,7 +55,7 @@ class ReplyEnd(msgspec.Struct, frozen=True, gc=False):
     usage: Usage = Usage()
 
 
-Delta: TypeAlias = TextDelta | ThinkingDelta | ToolCallDelta | ReplyEnd
+Delta: TypeAlias = ReplyStart | TextDelta | ThinkingDelta | ToolCallDelta | ReplyEnd
 
 
 class _Block:
@@ -90,6 +100,8 @@ class ReplyBuilder:
                 self._add_call(delta)
             case ReplyEnd():
                 self._end = delta
+            case ReplyStart():
+                self._model = delta.model
 
     @property
     def ended(self) -> bool:

@@ -12,6 +12,7 @@ from kugetsu.models.call_ids import CallIds
 from kugetsu.models.encoding import EncodedTools, JsonObject
 from kugetsu.models.http import Endpoint
 from kugetsu.models.http_model import EventReader, HttpModel
+from kugetsu.models.limiter import Limiter
 from kugetsu.models.pricing import Pricing
 from kugetsu.models.reporter import Reporter
 from kugetsu.models.turns import turns
@@ -31,19 +32,21 @@ class AnthropicModel(HttpModel):
         name: `provider/model`.
         info: what is known of it.
         endpoint: where it is called.
+        limiter: of all calls of it.
         pricing: what its tokens cost.
         fields: of every request: the model's name and its longest reply, which this API wants to be told.
     """
 
-    def __init__(self, name: str, info: ModelInfo, endpoint: Endpoint, pricing: Pricing, *, fields: JsonObject) -> None:
-        super().__init__(name, info, endpoint)
+    def __init__(
+        self, name: str, info: ModelInfo, endpoint: Endpoint, limiter: Limiter, pricing: Pricing, *, fields: JsonObject
+    ) -> None:
+        super().__init__(name, info, endpoint, limiter, fields=fields, cap_field="max_tokens")
         self._pricing = pricing
-        self._fields = fields
         self._tools = EncodedTools(tool_list)
 
     def _encoded(self, request: ModelRequest) -> bytes:
         messages = message_list(turns(request.messages, model=self.name, images=self.info.images))
-        body: JsonObject = {**self._fields, "messages": messages, "stream": True}
+        body: JsonObject = {**self._fields_of(request), "messages": messages, "stream": True}
         if system := system_blocks(request.system):
             body["system"] = system
         if request.tools:

@@ -5,14 +5,18 @@ from typing import Final
 from multidict import CIMultiDict
 
 import kugetsu
+from kugetsu.config import ModelSettings
 from kugetsu.models.anthropic_wire import API_VERSION, AnthropicModel
+from kugetsu.models.breaker import Breaker
 from kugetsu.models.catalog import CatalogEntry, look_up
 from kugetsu.models.encoding import JsonObject
 from kugetsu.models.http import Connections, Endpoint
+from kugetsu.models.http_model import HttpModel
+from kugetsu.models.limiter import Bounds, Limiter
 from kugetsu.models.openai_wire import OpenAIModel
 from kugetsu.models.provider import Provider
 from kugetsu.models.reporter import Reporter
-from kugetsu.protocols import Clock, Model
+from kugetsu.protocols import Clock
 
 _COMMON_HEADERS: Final = {
     "Accept": "text/event-stream, application/json",
@@ -23,28 +27,32 @@ _COMMON_HEADERS: Final = {
 }
 
 
-def assemble(provider: Provider, model: str, connections: Connections, clock: Clock) -> Model:
+def assemble(provider: Provider, model: str, connections: Connections, clock: Clock, breaker: Breaker) -> HttpModel:
     """Put a model together.
 
     Args:
         provider: where it is called.
         model: its name there.
         connections: the shared pool.
-        clock: for dates that providers name.
+        clock: for dates that providers name, and waits.
+        breaker: of that provider.
     """
     name = f"{provider.name}/{model}"
     entry = look_up(provider.name, provider.settings, model, clock)
     reporter = Reporter(name, provider.base_url, provider.key_source, provider.secrets, clock)
     endpoint = Endpoint(connections, _url(provider), _headers(provider), provider.settings.idle_seconds, reporter)
+    limiter = Limiter(name, _bounds(provider, model), breaker, clock)
     if provider.settings.wire == "anthropic":
         fields: JsonObject = {"model": model, "max_tokens": entry.info.max_output}
-        return AnthropicModel(name, entry.info, endpoint, entry.pricing, fields=fields)
+        return AnthropicModel(name, entry.info, endpoint, limiter, entry.pricing, fields=fields)
     return OpenAIModel(
         name,
         entry.info,
         endpoint,
+        limiter,
         entry.pricing,
         fields=_openai_fields(provider.name, model, entry),
+        cap_field=_cap_field(provider.name),
         reasoning_field=provider.settings.reasoning_field,
         # Sends a conversation to where its beginning is cached. Others refuse fields they do not know.
         conversation_field="prompt_cache_key" if provider.name == "openai" else "",
@@ -74,9 +82,24 @@ def _headers(provider: Provider) -> dict[str, str]:
 def _openai_fields(provider: str, model: str, entry: CatalogEntry) -> JsonObject:
     fields: JsonObject = {"model": model}
     if entry.said_output:
-        # OpenAI's reasoning models refuse the old name, most others do not know the new one.
-        fields["max_completion_tokens" if provider == "openai" else "max_tokens"] = entry.said_output
+        fields[_cap_field(provider)] = entry.said_output
     if provider == "openrouter" and model.startswith("anthropic/"):
         # Claude caches a prompt only when it is asked to.
         fields["cache_control"] = {"type": "ephemeral"}
     return fields
+
+
+def _cap_field(provider: str) -> str:
+    """OpenAI's reasoning models refuse the old name, most others do not know the new one."""
+    return "max_completion_tokens" if provider == "openai" else "max_tokens"
+
+
+def _bounds(provider: Provider, model: str) -> Bounds:
+    """The limits of a model; those it does not name are its provider's."""
+    said, common = provider.settings.models.get(model, ModelSettings()), provider.settings
+    return Bounds(
+        **{
+            field: getattr(common, field) if (own := getattr(said, field)) is None else own
+            for field in Bounds.__struct_fields__
+        }
+    )

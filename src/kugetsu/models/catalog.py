@@ -6,7 +6,7 @@ which it cannot know.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
@@ -79,6 +79,7 @@ def look_up(provider: str, settings: ProviderSettings, name: str, clock: Clock) 
     said = settings.models.get(name, ModelSettings())
     found = None if said.context_window and said.price else _find(provider, settings.base_url, name)
     rates = _rates(provider, name, said, found, clock)
+    possible = list(filter(None, rates.possible() if isinstance(rates, _Changing) else [rates()]))
     pricing = Pricing(rates, believe=provider == _OPENROUTER and said.price is None)
     window = said.context_window or (found.context_window if found else None) or CONTEXT_WINDOW
     info = ModelInfo(
@@ -86,6 +87,8 @@ def look_up(provider: str, settings: ProviderSettings, name: str, clock: Clock) 
         max_output=said.max_output or min(_longest_reply(name), window // 2),
         images=bool(_SEES.search(name.lower())) if said.images is None else said.images,
         priced=pricing.known,
+        usd_input=max((each.most_input for each in possible), default=0.0),
+        usd_output=max((each.most_output for each in possible), default=0.0),
     )
     return CatalogEntry(info, pricing, said.max_output)
 
@@ -136,7 +139,19 @@ class _Changing:
         self._converted: dict[int, Rates | None] = {}
 
     def __call__(self) -> Rates | None:
-        price = self._model.get_prices(datetime.fromtimestamp(self._clock.now(), UTC))
+        return self._rates(self._model.get_prices(datetime.fromtimestamp(self._clock.now(), UTC)))
+
+    def possible(self) -> Iterator[Rates | None]:
+        """All rates that hold at some time from now on; the last that is valid counts, so older ones are hidden."""
+        now = datetime.fromtimestamp(self._clock.now(), UTC)
+        prices = self._model.prices
+        for price in reversed(prices if isinstance(prices, list) else []):
+            yield self._rates(price.prices)
+            begins = getattr(price.constraint, "start_date", None)
+            if price.constraint is None or (begins and begins <= now.date()):
+                return
+
+    def _rates(self, price: "prices.ModelPrice") -> Rates | None:
         if id(price) not in self._converted:
             self._converted[id(price)] = _converted(price)
         return self._converted[id(price)]

@@ -8,7 +8,9 @@ import msgspec
 
 from kugetsu.errors import ModelError
 from kugetsu.messages import Delta, ReplyEnd
+from kugetsu.models.encoding import JsonObject
 from kugetsu.models.http import Answer, Endpoint
+from kugetsu.models.limiter import Limiter, Patience
 from kugetsu.models.sse import EventParser, EventTooLargeError, ServerEvent
 from kugetsu.protocols import ModelInfo, ModelRequest
 
@@ -48,12 +50,28 @@ class HttpModel(ABC):
     Attributes:
         name: `provider/model`.
         info: what is known of it.
+        limiter: of all calls of it.
     """
 
-    def __init__(self, name: str, info: ModelInfo, endpoint: Endpoint) -> None:
+    def __init__(
+        self, name: str, info: ModelInfo, endpoint: Endpoint, limiter: Limiter, *, fields: JsonObject, cap_field: str
+    ) -> None:
+        """Put together what both wires share.
+
+        Args:
+            name: see above.
+            info: see above.
+            endpoint: where it is called.
+            limiter: see above.
+            fields: of every request.
+            cap_field: name of the one that says how long the reply may be.
+        """
         self.name = name
         self.info = info
+        self.limiter = limiter
         self._endpoint = endpoint
+        self._fields = fields
+        self._cap_field = cap_field
 
     @abstractmethod
     def _encoded(self, request: ModelRequest) -> bytes:
@@ -63,27 +81,40 @@ class HttpModel(ABC):
     def _reader(self) -> EventReader:
         """Make the reader of one reply."""
 
-    async def stream(self, request: ModelRequest) -> AsyncIterator[Delta]:
-        """Ask for one reply, piece by piece; see `protocols.Model`.
+    def _fields_of(self, request: ModelRequest) -> JsonObject:
+        """The fields of every request, with a shorter reply where one is asked for."""
+        if 0 < request.max_output < self.info.max_output:
+            return {**self._fields, self._cap_field: request.max_output}
+        return self._fields
+
+    async def stream(self, request: ModelRequest, patience: Patience = Patience()) -> AsyncIterator[Delta]:  # noqa: B008 - immutable
+        """Wait for a place, then ask for one reply, piece by piece; see `protocols.Model`.
+
+        Args:
+            request: what is asked.
+            patience: how long the call may wait before it begins.
 
         Raises:
-            ModelError: the call failed.
+            ModelError: the call failed, or would have to wait longer.
         """
         reader, parser = self._reader(), EventParser()
-        async with self._endpoint.call(self._encoded(request)) as answer:
-            while not reader.finished:
-                chunk = await self._next(answer, reader)
-                events = self._events(parser, chunk)
-                if events:
-                    answer.heard()
-                for delta in self._deltas(reader, events):
-                    yield delta
-                if not chunk:
-                    break
-            if not reader.complete:
-                raise self._endpoint.reporter.failed("malformed", "it ended before it was complete")
-            yield reader.end()
-            await answer.drain()
+        with await self.limiter.enter(request.input_tokens, patience) as call:
+            async with self._endpoint.call(self._encoded(request)) as answer:
+                while not reader.finished:
+                    chunk = await self._next(answer, reader)
+                    events = self._events(parser, chunk)
+                    if events:
+                        answer.heard()
+                    for delta in self._deltas(reader, events):
+                        yield delta
+                    if not chunk:
+                        break
+                if not reader.complete:
+                    raise self._endpoint.reporter.failed("malformed", "it ended before it was complete")
+                end = reader.end()
+                call.ended(end.usage.tokens)
+                yield end
+                await answer.drain()
 
     async def _next(self, answer: Answer, reader: EventReader) -> bytes:
         """The next bytes; when the connection breaks after a complete reply, its end."""

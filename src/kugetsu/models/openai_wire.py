@@ -9,6 +9,7 @@ from kugetsu.models.call_pieces import CallPieces
 from kugetsu.models.encoding import EncodedTools, JsonObject
 from kugetsu.models.http import Endpoint
 from kugetsu.models.http_model import EventReader, HttpModel
+from kugetsu.models.limiter import Limiter
 from kugetsu.models.openai_chunks import DECODER, CallPiece, Chunk, DeltaPiece
 from kugetsu.models.openai_request import message_list, tool_list
 from kugetsu.models.pricing import Pricing, Tokens
@@ -34,8 +35,10 @@ class OpenAIModel(HttpModel):
         name: `provider/model`.
         info: what is known of it.
         endpoint: where it is called.
+        limiter: of all calls of it.
         pricing: what its tokens cost.
         fields: of every request: the model's name, its longest reply, what this provider wants beside them.
+        cap_field: name of the one that says how long the reply may be.
         reasoning_field: name under which reasoning is carried back; empty: it is not.
         conversation_field: name under which the conversation is told apart from others; empty: it is not.
     """
@@ -45,15 +48,16 @@ class OpenAIModel(HttpModel):
         name: str,
         info: ModelInfo,
         endpoint: Endpoint,
+        limiter: Limiter,
         pricing: Pricing,
         *,
         fields: JsonObject,
+        cap_field: str,
         reasoning_field: str = "",
         conversation_field: str = "",
     ) -> None:
-        super().__init__(name, info, endpoint)
+        super().__init__(name, info, endpoint, limiter, fields=fields, cap_field=cap_field)
         self._pricing = pricing
-        self._fields = fields
         self._reasoning_field = reasoning_field
         self._conversation_field = conversation_field
         self._tools = EncodedTools(tool_list)
@@ -61,7 +65,7 @@ class OpenAIModel(HttpModel):
     def _encoded(self, request: ModelRequest) -> bytes:
         conversation = turns(request.messages, model=self.name, images=self.info.images)
         body: JsonObject = {
-            **self._fields,
+            **self._fields_of(request),
             "messages": message_list(request.system, conversation, self._reasoning_field),
             "stream": True,
             "stream_options": {"include_usage": True},

@@ -59,6 +59,16 @@ class Rates(msgspec.Struct, frozen=True):
         rates = (*self.input, *self.output, *self.cached, *self.cache_write)
         return not self.call and not any(rate for _, rate in rates)
 
+    @property
+    def most_input(self) -> float:
+        """The most that one token of a prompt costs."""
+        return max(rate for _, rate in (*self.input, *self.cached, *self.cache_write))
+
+    @property
+    def most_output(self) -> float:
+        """The most that one token of a reply costs."""
+        return max(rate for _, rate in self.output)
+
 
 FREE: Final = Rates(((0, 0.0),), ((0, 0.0),), ((0, 0.0),), ((0, 0.0),))
 

@@ -60,7 +60,8 @@ class ScriptedModel:
         if turn.delay:
             await self._clock.sleep(turn.delay)
         if turn.fail:
-            raise ModelError(turn.fail, f"{self.name}: rehearsed failure `{turn.fail}` of entry {place + 1}")
+            told = f"{self.name}: rehearsed failure `{turn.fail}` of entry {place + 1}"
+            raise ModelError(turn.fail, told, retry_after=turn.retry_after)
         for delta in _deltas(turn, place, _call_ids(request.messages)):
             yield delta
 

@@ -11,13 +11,18 @@ from kugetsu.processes.command import (
     memory_file,
     start_command,
 )
+from kugetsu.processes.confinement import Confinement
 from kugetsu.processes.environment import clean_environment
+from kugetsu.processes.limits import CommandLimits
 from kugetsu.processes.output import MOST_OUTPUT_BYTES, Output, open_output
+from kugetsu.processes.protection import protect_self
 
 __all__ = [
     "MOST_OUTPUT_BYTES",
     "Captured",
     "Command",
+    "CommandLimits",
+    "Confinement",
     "Output",
     "capture",
     "clean_environment",
@@ -27,5 +32,6 @@ __all__ = [
     "memory_file",
     "moment",
     "open_output",
+    "protect_self",
     "start_command",
 ]

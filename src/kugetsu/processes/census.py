@@ -1,7 +1,7 @@
 """Which processes belong together, read from /proc. Where there is no /proc, or no right to read it, nothing is found."""
 
 import asyncio
-import contextlib
+import logging
 import math
 import os
 import signal
@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 from weakref import WeakKeyDictionary
+
+_log = logging.getLogger(__name__)
 
 _PROC: Final = Path("/proc")
 
@@ -99,8 +101,12 @@ def marked(name: str, value: str) -> set[int]:
 def signal_all(pids: Iterable[int], number: signal.Signals) -> None:
     """Send a signal to each process that still exists and may be signalled."""
     for pid in pids:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
+        try:
             os.kill(pid, number)
+        except ProcessLookupError:
+            continue
+        except PermissionError:
+            _log.warning("process %d cannot be ended: it belongs to another user", pid)
 
 
 def _pids() -> list[int]:

@@ -6,8 +6,10 @@ because it is the process that is waited for, not the end of its output.
 
 import asyncio
 import contextlib
+import errno
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import time
@@ -20,6 +22,8 @@ import msgspec
 
 from kugetsu.concurrency import finish
 from kugetsu.processes.census import Census, marked, signal_all, take_census
+from kugetsu.processes.protection import unprotect
+from kugetsu.protocols import CommandRoom
 
 CALL_MARKER: Final = "KUGETSU_CALL"
 """Environment variable that tells the processes of one command from all others."""
@@ -137,6 +141,17 @@ async def _kill(find: Callable[[Census], set[int]], since: float | None = None) 
         await asyncio.sleep(min(_SHORTEST_WAIT * 2**round_, 0.1))
 
 
+def _require(program: Path, cwd: Path, path: str | None) -> None:
+    """Look whether a program is there, since a shell that is to become it would only say so in its output.
+
+    Raises:
+        FileNotFoundError: it is not.
+    """
+    place = str(cwd / program) if len(program.parts) > 1 else str(program)
+    if shutil.which(place, path=path) is None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(program))
+
+
 @asynccontextmanager
 async def start_command(
     argv: Sequence[str | Path],
@@ -146,17 +161,31 @@ async def start_command(
     stdout: int,
     stderr: int,
     stdin: int = subprocess.DEVNULL,
+    room: CommandRoom | None = None,
 ) -> AsyncIterator[Command]:
     """Start a command; whatever still runs of it when the block is left by an error or a cancel is ended.
 
     When the block is left normally, children that the command left in the background go on.
 
+    Args:
+        argv: the command.
+        cwd: where it runs.
+        env: its whole environment, but for its marker.
+        stdout: descriptor that it prints to.
+        stderr: descriptor that it complains to.
+        stdin: descriptor that it reads.
+        room: holds an agent's command to limits. None for one of the program's own.
+
     Raises:
         OSError: it could not be started.
     """
     marker = secrets.token_hex(8)
+    confined = list(argv) if room is None else room.wrap(argv)
+    wrapped = confined != list(argv)
+    if wrapped:
+        _require(Path(argv[0]), cwd, env.get("PATH"))
     process = subprocess.Popen(  # noqa: ASYNC220 - vfork and exec take a millisecond; waiting is done without blocking
-        argv,
+        confined,
         cwd=cwd,
         env={**env, CALL_MARKER: marker},
         stdin=stdin,
@@ -170,6 +199,10 @@ async def start_command(
         process.kill()
         process.wait()
         raise
+    if not wrapped:
+        unprotect(process.pid)
+    if room is not None:
+        room.entered(process.pid)
     try:
         yield command
         if await command.wait(0) is None:

@@ -1,23 +1,21 @@
 """The seams of the house. Whatever stands behind one can be exchanged without its users knowing."""
 
+from kugetsu.protocols.claims import Attention, Claim, Concurrency, Lease, WorkerInfo, WorkerState
 from kugetsu.protocols.clock import Clock, SystemClock
+from kugetsu.protocols.commands import CommandRoom, Commands, NoLimits, Unlimited, no_limits
 from kugetsu.protocols.journal import Journal
 from kugetsu.protocols.model import Model, ModelInfo, ModelRequest, ToolSpec
-from kugetsu.protocols.runtime import Runtime, Seat
+from kugetsu.protocols.runtime import Reserve, Runtime, Seat
 from kugetsu.protocols.store import (
-    Attention,
-    Claim,
-    Concurrency,
     Desk,
     Effect,
     EffectState,
-    Lease,
     Queue,
+    Reserved,
     Runs,
+    Spending,
     Store,
     Submitted,
-    WorkerInfo,
-    WorkerState,
 )
 from kugetsu.protocols.tool import FileLocks, Tool, ToolContext, ToolKind, ToolOutput
 from kugetsu.protocols.workspace import Workspace, Workspaces
@@ -26,6 +24,8 @@ __all__ = [
     "Attention",
     "Claim",
     "Clock",
+    "CommandRoom",
+    "Commands",
     "Concurrency",
     "Desk",
     "Effect",
@@ -36,10 +36,14 @@ __all__ = [
     "Model",
     "ModelInfo",
     "ModelRequest",
+    "NoLimits",
     "Queue",
+    "Reserve",
+    "Reserved",
     "Runs",
     "Runtime",
     "Seat",
+    "Spending",
     "Store",
     "Submitted",
     "SystemClock",
@@ -48,8 +52,10 @@ __all__ = [
     "ToolKind",
     "ToolOutput",
     "ToolSpec",
+    "Unlimited",
     "WorkerInfo",
     "WorkerState",
     "Workspace",
     "Workspaces",
+    "no_limits",
 ]

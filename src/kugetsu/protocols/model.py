@@ -16,12 +16,16 @@ class ModelInfo(msgspec.Struct, frozen=True):
         max_output: most tokens of one reply.
         images: whether it takes pictures.
         priced: whether its price is known, so that money limits can hold it.
+        usd_input: the most that one token of a prompt costs, in US dollars; 0 when no price is known.
+        usd_output: the most that one token of a reply costs.
     """
 
     context_window: int
     max_output: int
     images: bool = False
     priced: bool = False
+    usd_input: float = 0.0
+    usd_output: float = 0.0
 
 
 class ToolSpec(msgspec.Struct, frozen=True):
@@ -46,6 +50,8 @@ class ModelRequest(msgspec.Struct, frozen=True):
         conversation: stable key of the conversation, for providers that route or cache by one.
         replies: how many replies the whole conversation holds, also those that are not sent; None when nobody counted.
             For rehearsals, which know by it what comes next.
+        input_tokens: the most tokens that the prompt can have; 0 when nobody counted. For rate limits.
+        max_output: the most tokens that the reply may have; 0 for as many as the model gives.
     """
 
     system: str
@@ -53,6 +59,8 @@ class ModelRequest(msgspec.Struct, frozen=True):
     tools: tuple[ToolSpec, ...] = ()
     conversation: str = ""
     replies: int | None = None
+    input_tokens: int = 0
+    max_output: int = 0
 
 
 class Model(Protocol):
@@ -71,7 +79,7 @@ class Model(Protocol):
     def stream(self, request: ModelRequest) -> AsyncIterator[Delta]:
         """Ask for one reply, piece by piece; the last piece is a `ReplyEnd`.
 
-        May be called again with the same request. Closing the iterator, or cancelling the task that reads it, ends the
+        A reply that another model gives begins with a `ReplyStart`. May be called again with the same request. Closing the iterator, or cancelling the task that reads it, ends the
         call promptly.
 
         Raises:

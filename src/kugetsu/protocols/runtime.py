@@ -2,14 +2,21 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import msgspec
 
 from kugetsu.events import EventSink
+from kugetsu.protocols.commands import Commands
 from kugetsu.protocols.journal import Journal
 from kugetsu.sessions import Session
-from kugetsu.tasks import Note, Outcome, Task
+from kugetsu.tasks import Note, Outcome, Spent, Task
+
+Reserve: TypeAlias = Callable[[Spent, Spent], Awaitable[Spent]]
+"""Called with the least and the most that the next model call may use up; gives what it may, waiting for others if need be.
+
+Raises `LimitReachedError` (kind `budget`) when that will not be before another day.
+"""
 
 
 class Seat(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,6 +33,8 @@ class Seat(msgspec.Struct, frozen=True, kw_only=True):
         journal: where the conversation is written before anything depends on it.
         snapshot: keeps the worktree as it is after a turn, and gives the id of what it kept.
         publish: takes events.
+        reserve: sets aside what the next model call may use up, see `Reserve`.
+        commands: gives room to commands.
     """
 
     task: Task
@@ -38,6 +47,8 @@ class Seat(msgspec.Struct, frozen=True, kw_only=True):
     journal: Journal
     snapshot: Callable[[int], Awaitable[str]]
     publish: EventSink
+    reserve: Reserve
+    commands: Commands
 
 
 class Runtime(Protocol):

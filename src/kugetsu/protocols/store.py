@@ -11,108 +11,21 @@ from typing import Literal, Protocol
 import msgspec
 
 from kugetsu.events import Event
+from kugetsu.protocols.claims import Attention, Claim, Concurrency, Lease, WorkerInfo, WorkerState
 from kugetsu.sessions import Entry, LogLine
 from kugetsu.tasks import (
+    Budgets,
     Claiming,
     Control,
     Ending,
-    Note,
     Place,
     Run,
+    Spent,
     Task,
     TaskRecord,
     TaskReport,
     TaskState,
 )
-
-
-class WorkerInfo(msgspec.Struct, frozen=True):
-    """Who runs tasks.
-
-    Attributes:
-        id: unique for all time.
-        host: machine and boot it lives on; its processes and files are reachable from there only.
-        pid: process id on that host.
-        name: for people, for example `kugetsu run`.
-    """
-
-    id: str
-    host: str
-    pid: int
-    name: str = ""
-
-
-class WorkerState(msgspec.Struct, frozen=True):
-    """A worker that holds, or held, a lease.
-
-    Attributes:
-        expires_at: end of its lease on the store's clock; seconds since the epoch.
-    """
-
-    info: WorkerInfo
-    expires_at: float
-
-
-class Lease(msgspec.Struct, frozen=True):
-    """Ownership of a task. Every write of a run carries it.
-
-    Attributes:
-        generation: the fencing token: a write with any but the task's own is refused.
-    """
-
-    task: str
-    generation: int
-
-
-class Claim(msgspec.Struct, frozen=True, kw_only=True):
-    """A task that a worker got.
-
-    Attributes:
-        record: the task, running.
-        notes: what users said and no run has taken yet, oldest first.
-        last_event: number of the task's last event; the next one is one more.
-    """
-
-    record: TaskRecord
-    notes: tuple[Note, ...] = ()
-    last_event: int = 0
-
-    @property
-    def lease(self) -> Lease:
-        """What every write of the run carries."""
-        return Lease(self.record.id, self.record.generation)
-
-
-class Concurrency(msgspec.Struct, frozen=True):
-    """How many tasks may run at the same time.
-
-    Attributes:
-        repository: of one repository; 0 for no limit.
-        model: with one model; 0 for no limit.
-        repositories, models: other limits for those that are named.
-    """
-
-    repository: int = 0
-    model: int = 0
-    repositories: dict[str, int] = {}
-    models: dict[str, int] = {}
-
-
-class Attention(msgspec.Struct, frozen=True):
-    """A running task of which somebody wants something.
-
-    Attributes:
-        generation: of the run that is meant.
-        wanted: what its worker shall do, with the reason.
-        notes: what no run has taken yet, oldest first.
-    """
-
-    task: str
-    generation: int
-    wanted: str = ""
-    reason: str = ""
-    notes: tuple[Note, ...] = ()
-
 
 EffectState = Literal["new", "begun", "done"]
 """Whether an effect was never tried, may have been done, or is done."""
@@ -130,6 +43,34 @@ class Effect(msgspec.Struct, frozen=True):
     turn: int
     call: str
     payload: str = ""
+
+
+class Reserved(msgspec.Struct, frozen=True):
+    """What became of the wish to use something up.
+
+    Attributes:
+        granted: what may be used up; None: nothing now.
+        hit: which budget has no room, in words, with its limit and what was used up. Empty when there would be room were it
+            not for what other runs have set aside: then ask again soon.
+        until: when there will be room again; seconds since the epoch.
+    """
+
+    granted: Spent | None = None
+    hit: str = ""
+    until: float = 0.0
+
+
+class Spending(msgspec.Struct, frozen=True):
+    """What one repository used up on one day.
+
+    Attributes:
+        day: UTC, as `2026-01-31`.
+        repo: as tasks name it, credentials left out.
+    """
+
+    day: str
+    repo: str
+    spent: Spent
 
 
 class Submitted(msgspec.Struct, frozen=True):
@@ -156,6 +97,7 @@ class Runs(Protocol):
         events: Sequence[Event] = (),
         taken: Sequence[int] = (),
         headway: bool = False,
+        spent: Spent | None = None,
     ) -> None:
         """Add to the end of the task's session, and to its events, in one transaction.
 
@@ -165,10 +107,28 @@ class Runs(Protocol):
             events: stamped; with numbers that follow the last one.
             taken: ids of the notes that are in the entries now.
             headway: whether this shows that the task does not kill its workers: the count of crashes begins anew.
+            spent: what the run used up since the last time, for the budgets of today; what it had set aside is free again.
 
         Raises:
             LeaseLostError: see above.
             RecordError: it could not be written; the run must stop.
+        """
+        ...
+
+    async def reserve(self, lease: Lease, least: Spent, most: Spent, budgets: Budgets) -> Reserved:
+        """Set aside, of what is left of today's budgets, what the run may use up until it says what it did (`append`).
+
+        Takes the place of what the run had set aside before. Ends with the run at the latest. What is used up and set aside
+        together never exceeds a budget, however many runs ask at the same time.
+
+        Args:
+            lease: of the run.
+            least: less than this is of no use.
+            most: more than this is not needed.
+            budgets: those of the task's repository and of all together.
+
+        Raises:
+            LeaseLostError, RecordError: as for `append`.
         """
         ...
 
@@ -197,7 +157,13 @@ class Runs(Protocol):
         ...
 
     async def settle(
-        self, lease: Lease, ending: Ending, *, entries: Sequence[Entry] = (), events: Sequence[Event] = ()
+        self,
+        lease: Lease,
+        ending: Ending,
+        *,
+        entries: Sequence[Entry] = (),
+        events: Sequence[Event] = (),
+        spent: Spent | None = None,
     ) -> TaskRecord:
         """End the run: the task is what `ending` says (see `tasks.settled`), its lease is gone, its dependents are told.
 
@@ -266,7 +232,8 @@ class Queue(Protocol):
     async def claim(self, worker: str, most: int, limits: Concurrency | None = None) -> list[Claim]:
         """Take the tasks that are next: the lowest rank first, then the lowest number.
 
-        Only what may start now: pending, its time has come, nothing blocks it, and no limit is exceeded. Tasks whose
+        Only what may start now: pending or waiting for nothing but a time, its time has come, nothing blocks it, and no
+        limit is exceeded. Tasks whose
         deadline has passed before they were ever started fail now (see `tasks.expired`), as do those whose record is
         damaged.
 
@@ -393,6 +360,14 @@ class Desk(Protocol):
         Raises:
             TaskNotFoundError: there is none of this id.
             RecordError: it could not be read, or is damaged.
+        """
+        ...
+
+    async def spending(self, day: str) -> list[Spending]:
+        """What was used up on a day (UTC, as `2026-01-31`), repository by repository.
+
+        Raises:
+            RecordError: it could not be read.
         """
         ...
 

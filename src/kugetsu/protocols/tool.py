@@ -10,6 +10,7 @@ from weakref import WeakValueDictionary
 import msgspec
 
 from kugetsu.messages import InputContent, Text
+from kugetsu.protocols.commands import CommandRoom, no_limits
 
 ToolKind = Literal["read", "write", "run", "sequential", "question"]
 """What a tool does to the workspace, which decides what may run beside it.
@@ -49,6 +50,8 @@ class ToolContext(msgspec.Struct, frozen=True, kw_only=True):
         locks: the shadow's file locks.
         images: whether the model takes pictures.
         progress: shows what a running call says; at once, never raises.
+        room: gives room to one command of the agent; the call's time limit begins when there is some. Every process that a
+            tool starts for longer than a moment runs in one.
     """
 
     root: Path
@@ -57,6 +60,7 @@ class ToolContext(msgspec.Struct, frozen=True, kw_only=True):
     locks: FileLocks
     images: bool = False
     progress: Callable[[str], None] = _ignore
+    room: Callable[[], AbstractAsyncContextManager[CommandRoom]] = no_limits
 
 
 class ToolOutput(msgspec.Struct, frozen=True):

@@ -36,6 +36,7 @@ class ScriptedTurn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         delay: seconds before the reply (or the failure) comes.
         fail: the call fails so; the next entry serves the retry.
+        retry_after: seconds that a failing provider asks to wait; None when it names no time.
         stop: why the reply ends; `length` rehearses one that is cut.
     """
 
@@ -45,11 +46,14 @@ class ScriptedTurn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     delay: float = 0.0
     usage: ScriptedUsage = ScriptedUsage()
     fail: ModelFailure | None = None
+    retry_after: float | None = None
     stop: str = ""
 
     def __post_init__(self) -> None:
         if self.delay < 0:
             raise ValueError(f"`delay` must be 0 or more, got {self.delay:g}")
+        if self.retry_after is not None and (self.retry_after < 0 or not self.fail):
+            raise ValueError(f"`retry_after` must be 0 or more, beside `fail`, got {self.retry_after:g}")
         if self.stop not in {"", "length"}:
             raise ValueError(f"`stop` must be `length` or left out, got {self.stop!r}")
 

@@ -1,5 +1,6 @@
 """Sessions: the append-only log of a task, and what it amounts to. Pure rules and data."""
 
+from kugetsu.sessions.circling import Circling
 from kugetsu.sessions.entries import (
     Checkpoint,
     Entry,
@@ -19,6 +20,7 @@ from kugetsu.sessions.tally import Tally
 
 __all__ = [
     "Checkpoint",
+    "Circling",
     "Entry",
     "Finished",
     "Forked",

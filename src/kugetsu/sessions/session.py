@@ -6,6 +6,7 @@ from typing import assert_never
 import msgspec
 
 from kugetsu.messages import AssistantMessage, Message, ToolCall, ToolResult, UserMessage
+from kugetsu.sessions.circling import Circling
 from kugetsu.sessions.entries import Checkpoint, Entry, Finished, Forked, Heard, Renewed, Replied, Rewound, Started
 from kugetsu.sessions.tally import Tally
 
@@ -41,6 +42,7 @@ class Session:
         snapshot: commit of the worktree at the last checkpoint; empty for the base.
         rewound: whether the worktree has to be put back to `snapshot` before anything else.
         call_ids: every id a call ever had.
+        circling: whether the agent goes round in circles.
     """
 
     def __init__(self, entries: Iterable[Entry] = ()) -> None:
@@ -52,6 +54,7 @@ class Session:
         self.snapshot = ""
         self.rewound = False
         self.call_ids: set[str] = set()
+        self.circling = Circling()
         self._ends: dict[int, int] = {}
         self._heard: list[Message] = []
         for entry in entries:
@@ -139,6 +142,8 @@ class Session:
             raise ValueError(f"turn {entry.turn} is closed without a result of {turn.unanswered[0].id}")
         self.messages.append(turn.reply)
         self.messages.extend(turn.results[call.id] for call in turn.reply.calls)
+        pairs = ((call, turn.results[call.id]) for call in turn.reply.calls)
+        self.circling.close(pairs, changed=entry.snapshot != self.snapshot)
         self.open = None
         self.snapshot = entry.snapshot
         self._ends[entry.turn] = len(self.messages)
@@ -153,6 +158,7 @@ class Session:
         self.open = None
         self._heard.clear()
         self.snapshot = entry.snapshot
+        self.circling = Circling()
         self.rewound = True
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import traceback
 from collections.abc import Sequence
+from functools import partial
 
 from kugetsu.agent import (
     Agent,
@@ -16,6 +17,7 @@ from kugetsu.agent import (
     system_prompt,
 )
 from kugetsu.concurrency import being_cancelled, first_error
+from kugetsu.config import LoopSettings
 from kugetsu.errors import (
     AnswerNeededError,
     KugetsuError,
@@ -44,8 +46,10 @@ class NativeRuntime:
         clock: Clock,
         hooks: Hooks,
         retry: RetryPolicy,
+        loops: LoopSettings | None = None,
         call_seconds: float = 900.0,
     ) -> None:
+        self._loops = loops
         self._model = model
         self._toolbox = toolbox
         self._clock = clock
@@ -93,10 +97,10 @@ class NativeRuntime:
             with first_error():
                 async with asyncio.TaskGroup() as group:
                     watching = group.create_task(watchdog.watch())
-                    outcome = await _outcome_of(agent, seat)
+                    outcome = await _outcome_of(agent, seat, self._clock)
                     watching.cancel()
         except LimitReachedError as reached:
-            outcome = Outcome(reached.kind, str(reached))
+            outcome = _limited(reached)
             if being_cancelled():
                 # Cancelled while the limit was ending the agent: a group with an error of its own forgets that.
                 raise asyncio.CancelledError from reached
@@ -137,17 +141,23 @@ class NativeRuntime:
             inbox=self._inbox,
             call_seconds=self._call_seconds,
             conversation=seat.task.id,
+            loops=self._loops,
+            reserve=seat.reserve,
+            rooms=partial(seat.commands.room, seat.task.id),
         )
 
 
-async def _outcome_of(agent: Agent, seat: Seat) -> Outcome:
+async def _outcome_of(agent: Agent, seat: Seat, clock: Clock) -> Outcome:
     """Run the agent; everything but a cancel becomes an outcome."""
     try:
         await agent.run(seat.task.prompt)
     except (LeaseLostError, RecordError):
         raise  # nothing can be written down, so nothing may be decided
-    except (ModelError, LimitReachedError) as error:
-        return Outcome(error.kind, str(error))
+    except ModelError as error:
+        until = clock.now() + error.retry_after if error.retry_after else 0.0
+        return Outcome(error.kind, str(error), until)
+    except LimitReachedError as reached:
+        return _limited(reached)
     except AnswerNeededError as asked:
         return Outcome("question", asked.question)
     except PausedError as paused:
@@ -161,3 +171,7 @@ async def _outcome_of(agent: Agent, seat: Seat) -> Outcome:
         return Outcome("internal", f"{type(error).__name__}: {error}")
     turns = agent.session.tally.turns
     return Outcome("completed", f"the agent finished after {turns} turn{'s' if turns != 1 else ''}")
+
+
+def _limited(reached: LimitReachedError) -> Outcome:
+    return Outcome(reached.kind, str(reached), reached.until)

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kugetsu.agent import Hooks
-from kugetsu.protocols import Clock, Runtime, Store, WorkerInfo, Workspaces
-from kugetsu.tasks import Requeueing
+from kugetsu.protocols import Clock, Commands, Runtime, Store, Unlimited, WorkerInfo, Workspaces
+from kugetsu.tasks import Budgets, Requeueing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +20,8 @@ class Parts:
         environment: what commands may inherit from (see `clean_environment`).
         allow: names of variables that commands inherit beside the built-in list.
         requeueing: decides whether a failed run is tried again.
+        commands: gives room to the agent's commands.
+        budgets: what the task falls under, beside its own limits.
     """
 
     runtime: Runtime
@@ -32,3 +34,5 @@ class Parts:
     allow: tuple[str, ...] = ()
     hooks: Hooks = field(default_factory=Hooks)
     requeueing: Requeueing = field(default_factory=Requeueing)
+    commands: Commands = field(default_factory=Unlimited)
+    budgets: Budgets = field(default_factory=Budgets)

@@ -9,7 +9,7 @@ import msgspec
 
 from kugetsu.errors import WorkspaceError
 from kugetsu.processes import clean_environment, end_marked
-from kugetsu.protocols import Claim, Desk, Workspace, Workspaces
+from kugetsu.protocols import Claim, Commands, Desk, Workspace, Workspaces
 from kugetsu.sessions import Session
 from kugetsu.shadows.run_log import RunLog
 from kugetsu.tasks import Place, Task
@@ -32,7 +32,7 @@ class Residence(msgspec.Struct, frozen=True):
 
 
 async def find_workspace(
-    claim: Claim, session: Session, workspaces: Workspaces, tasks: Desk, *, since: float
+    claim: Claim, session: Session, workspaces: Workspaces, tasks: Desk, commands: Commands, *, since: float
 ) -> Workspace:
     """Make the worktree of a task, or find it as its last run left it; first of all end what that run left running.
 
@@ -41,6 +41,7 @@ async def find_workspace(
         session: what is known of it.
         workspaces: makes and finds worktrees.
         tasks: knows the task that this one is a fork of.
+        commands: may know of processes that hide.
         since: when the task was ours already; see `end_marked`.
 
     Raises:
@@ -49,6 +50,7 @@ async def find_workspace(
     record, task = claim.record, claim.record.task
     if again := record.generation > 1:
         await end_marked(TASK_MARKER, task.id, since=since)
+        await commands.end(task.id)
     if record.place:
         return await workspaces.reopen(task, record.place, session.snapshot)
     if not task.forked_from:

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from kugetsu.agent import INTERRUPTED
 from kugetsu.events import TRANSIENT, Event
 from kugetsu.failpoints import reach
-from kugetsu.protocols import Claim, Effect, EffectState, Runs
-from kugetsu.sessions import Checkpoint, Entry, Finished
-from kugetsu.tasks import Ending, Place, TaskRecord
+from kugetsu.messages import Usage
+from kugetsu.protocols import Claim, Clock, Effect, EffectState, Reserved, Runs
+from kugetsu.sessions import Checkpoint, Entry, Finished, Replied
+from kugetsu.tasks import Budgets, Ending, Place, Spent, TaskRecord
 
 
 class RunLog:
@@ -18,8 +19,10 @@ class RunLog:
     Events wait for the next write, so that they cost no commit of their own.
     """
 
-    def __init__(self, store: Runs, claim: Claim) -> None:
+    def __init__(self, store: Runs, claim: Claim, clock: Clock) -> None:
         self._store = store
+        self._clock = clock
+        self._counted = clock.monotonic()
         self._lease = claim.lease
         self._crashed = claim.record.crashes > 0
         self._cut: set[int] = set()
@@ -41,11 +44,17 @@ class RunLog:
         async with self._writing:  # events are numbered, so what could not be written goes before what is new
             events, self._waiting = self._waiting, []
             headway = self._crashed and self._made_headway(entries)
+            replies = [entry.message.usage for entry in entries if isinstance(entry, Replied)]
+            spent = self._spent(replies) if replies else None
             try:
-                await self._store.append(self._lease, entries, events=events, taken=taken, headway=headway)
+                await self._store.append(self._lease, entries, events=events, taken=taken, headway=headway, spent=spent)
             except BaseException:
                 self._waiting = [*events, *self._waiting]
                 raise
+
+    async def reserve(self, least: Spent, most: Spent, budgets: Budgets) -> Reserved:
+        """Set aside what the next model call may use up."""
+        return await self._store.reserve(self._lease, least, most, budgets)
 
     async def check(self) -> None:
         """Make sure that the lease is still there, and write the events that wait.
@@ -89,7 +98,17 @@ class RunLog:
         """End the run, with the events that wait."""
         async with self._writing:
             events, self._waiting = self._waiting, []
-            return await self._store.settle(self._lease, ending, events=events)
+            return await self._store.settle(self._lease, ending, events=events, spent=self._spent(()))
+
+    def _spent(self, replies: Sequence[Usage]) -> Spent:
+        """What was used up since the last time."""
+        before, self._counted = self._counted, self._clock.monotonic()
+        return Spent(
+            usd=sum(usage.cost_usd or 0.0 for usage in replies),
+            tokens=sum(usage.tokens for usage in replies),
+            turns=len(replies),
+            seconds=self._counted - before,
+        )
 
     def _made_headway(self, entries: Sequence[Entry]) -> bool:
         """Whether a turn is closed of which no call was cut by a crash: a task that kills its workers leaves such a call."""

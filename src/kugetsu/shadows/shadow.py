@@ -1,10 +1,10 @@
 """A shadow: one isolated agent with its own context, worktree and budget, from its task to a report."""
 
 import asyncio
-import contextlib
+import logging
 import traceback
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, Literal, TypeVar
+from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
@@ -27,23 +27,22 @@ from kugetsu.protocols import Claim, Seat, Workspace
 from kugetsu.removal import remove_tree
 from kugetsu.sessions import Entry, Session
 from kugetsu.shadows.check import not_run, run_check
+from kugetsu.shadows.cutting import Cut
 from kugetsu.shadows.delivery import Delivery, deliver, shortened
 from kugetsu.shadows.fate import fate_of
 from kugetsu.shadows.listener import listening
 from kugetsu.shadows.parts import Parts
+from kugetsu.shadows.purse import Purse
 from kugetsu.shadows.reporting import report_of
 from kugetsu.shadows.residence import TASK_MARKER, Residence, facts_of, find_workspace, settle_in
 from kugetsu.shadows.run_log import RunLog
 from kugetsu.shadows.verdict import HALTS, judge, retold, state_of
 from kugetsu.tasks import CheckResult, Ending, Fate, Note, Outcome, Task, TaskReport, Wanted, redacted
 
-T = TypeVar("T")
+_log = logging.getLogger(__name__)
 
 PATIENCE_SECONDS: Final = 0.2
 """How long an event waits for a write that takes it along, before it is written by itself."""
-
-Cut = Literal["", "cancelled", "interrupted"]
-"""Why a shadow ends early: not at all, because its task is over, or because its program stops and the task goes on later."""
 
 
 class Shadow:
@@ -68,9 +67,7 @@ class Shadow:
         self._parts = parts
         self._claim = claim
         self._beginning = beginning
-        self._scope: asyncio.Timeout | None = None
-        self._cut: Cut = ""
-        self._reason = ""
+        self._cut = Cut()
         self._winding_down = ""
         self._pause_may_lapse = False
         self._used = False
@@ -79,7 +76,6 @@ class Shadow:
         self._session = Session()
         self._residence: Residence | None = None
         self._refused: UsageError | None = None
-        self._lost: LeaseLostError | None = None
 
     @property
     def generation(self) -> int:
@@ -109,7 +105,7 @@ class Shadow:
 
     def cancel(self, reason: str = "cancelled by the user") -> None:
         """End the task soon; what the agent did is kept on the branch. May be called at any time, and twice."""
-        self._end("cancelled", reason or "cancelled")
+        self._cut.make("cancelled", reason or "cancelled")
 
     def wind_down(self, reason: str = "the program stops") -> None:
         """End this run as soon as the agent's turn is done; the task goes on in a later one. May be called twice."""
@@ -120,12 +116,11 @@ class Shadow:
 
     def interrupt(self, reason: str = "the program stopped") -> None:
         """End this run soon; the task goes on in a later one. May be called at any time, and twice."""
-        self._end("interrupted", reason)
+        self._cut.make("interrupted", reason)
 
     def lose(self, lost: LeaseLostError) -> None:
         """End this run at once and write nothing: somebody else may have the task. May be called at any time, and twice."""
-        self._lost = self._lost or lost
-        self._end("interrupted", str(lost))
+        self._cut.lose(lost)
 
     @property
     def has_waiting_events(self) -> bool:
@@ -135,8 +130,10 @@ class Shadow:
     async def flush(self) -> None:
         """Write the events that wait. Raises nothing: what cannot be written now is written later, or stops the run then."""
         if self._log and not self.feed.closed:
-            with contextlib.suppress(KugetsuError):
+            try:
                 await self._log.flush()
+            except KugetsuError as error:
+                _log.debug("events wait to be written: %s", error)
 
     async def run(self, prompt: str = "") -> TaskReport:
         """Do the task: make the worktree, let the agent work, prove the result, deliver the branch.
@@ -173,7 +170,7 @@ class Shadow:
         self._started = self._parts.clock.monotonic()
         claim = self._claim or await self._submit()
         self._claim, self._claimed_at = claim, moment()
-        self._log = RunLog(self._parts.store, claim)
+        self._log = RunLog(self._parts.store, claim, self._parts.clock)
         self.feed.seq = claim.last_event
         self.feed.attach(self._log.record)
         self._parts.runtime.hear([retold(note, claim.record.report) for note in claim.notes])
@@ -194,8 +191,10 @@ class Shadow:
         except asyncio.CancelledError:
             # Whoever runs this shadow is stopped: the task goes on later. Write that down, then obey.
             if not self.feed.closed:
-                with contextlib.suppress(RecordError, LeaseLostError):
+                try:
                     await finish(self._halt(Outcome("interrupted", "the run was stopped from outside")))
+                except (RecordError, LeaseLostError) as error:
+                    _log.warning("the interrupt of task %s could not be written down: %s", self.task.id, error)
             raise
         except (UsageError, LeaseLostError, RecordError):
             raise
@@ -211,7 +210,7 @@ class Shadow:
         self._announce()
         if claim.record.wanted == "cancel":
             self.cancel(claim.record.reason)
-        outcome = await self._cancellable(self._live) or self._cut_outcome()
+        outcome = await self._cut.within(self._live) or self._cut.outcome
         if outcome.kind == "paused" and self._winding_down:
             outcome = Outcome("interrupted", self._winding_down)
         elif outcome.kind == "paused" and self._pause_may_lapse and not await self._is_wanted("pause"):
@@ -226,42 +225,22 @@ class Shadow:
             fate = await fate_of(claim.record, undelivered, self._parts)
             if fate.again_in is not None:
                 return await finish(self._halt(undelivered, fate))
-        check = await self._cancellable(lambda: self._check(outcome, delivery))
+        check = await self._cut.within(lambda: self._check(outcome, delivery))
         reach("check.done")
         if self.task.check and check is None:
-            if self._cut == "interrupted":
-                return await finish(self._halt(self._cut_outcome()))
-            check = not_run(self.task.check, f"{self._reason} before it had ended")
-            outcome = self._cut_outcome() if outcome.kind == "completed" else outcome
+            if self._cut.kind == "interrupted":
+                return await finish(self._halt(self._cut.outcome))
+            check = not_run(self.task.check, f"{self._cut.reason} before it had ended")
+            outcome = self._cut.outcome if outcome.kind == "completed" else outcome
         return await finish(self._conclude(outcome, delivery, check))
-
-    def _end(self, cut: Cut, reason: str) -> None:
-        if self._cut != "cancelled":
-            self._cut, self._reason = cut, reason
-        if self._scope is not None and not self._scope.expired():
-            self._scope.reschedule(0)
-
-    async def _cancellable(self, work: Callable[[], Awaitable[T]]) -> T | None:
-        """Do work that `cancel` and `interrupt` may end; None when they did."""
-        if self._cut:
-            return None
-        try:
-            async with asyncio.timeout(None) as self._scope:
-                return await work()
-        except TimeoutError:
-            if self._scope and self._scope.expired():
-                return None
-            raise
-        finally:
-            self._scope = None
-
-    def _cut_outcome(self) -> Outcome:
-        if self._lost:
-            raise self._lost
-        return Outcome("interrupted" if self._cut == "interrupted" else "cancelled", self._reason)
 
     async def _is_wanted(self, wanted: Wanted) -> bool:
         return (await self._parts.store.find(self.task.id)).wanted == wanted
+
+    async def _end_commands(self) -> None:
+        """Whatever the agent's commands left running ends, however it hides."""
+        if not await self._parts.commands.end(self.task.id):
+            await end_marked(TASK_MARKER, self.task.id)
 
     async def _close_turn(self) -> None:
         await self._keep_lease()
@@ -273,8 +252,7 @@ class Shadow:
         Raises:
             LeaseLostError: it is not.
         """
-        if self._lost:
-            raise self._lost
+        self._cut.check()
         await self._its_log.check()
 
     async def _live(self) -> Outcome:
@@ -304,12 +282,15 @@ class Shadow:
                 journal=log,
                 snapshot=workspace.snapshot,
                 publish=self.feed.publish,
+                reserve=Purse(log, self._parts.budgets, self._parts.clock, self.feed.publish).reserve,
+                commands=self._parts.commands,
             )
         )
 
     async def _move_in(self) -> Residence:
+        parts = self._parts
         workspace = await find_workspace(
-            self._claimed, self._session, self._parts.workspaces, self._parts.store, since=self._claimed_at
+            self._claimed, self._session, parts.workspaces, parts.store, parts.commands, since=self._claimed_at
         )
         return await finish(self._settle_in(workspace))
 
@@ -353,7 +334,7 @@ class Shadow:
         if self._residence is None:
             return Delivery()
         await self._keep_lease()
-        await end_marked(TASK_MARKER, self.task.id)
+        await self._end_commands()
         return await deliver(
             self._residence.workspace,
             self.task,
@@ -378,19 +359,20 @@ class Shadow:
             environment=home.environment,
             scratch=home.scratch,
             seconds=self.task.check_seconds,
+            commands=self._parts.commands,
+            task=self.task.id,
         )
         await self._keep_lease()
-        await end_marked(TASK_MARKER, self.task.id)
+        await self._end_commands()
         self.feed.publish(CheckFinished(result=result))
         return result
 
     async def _halt(self, outcome: Outcome, fate: Fate | None = None) -> TaskReport:
         """End the run, but not the task: its worktree and its session stay as they are."""
-        if self._lost:
-            raise self._lost
-        await end_marked(TASK_MARKER, self.task.id)
+        self._cut.check()
+        await self._end_commands()
         fate = fate or Fate(self._claimed.record.attempts)
-        state = HALTS.get(outcome.kind, "pending")
+        state = HALTS.get(outcome.kind, "waiting" if fate.parked else "pending")
         available_at = self._parts.clock.now() + fate.again_in if fate.again_in is not None else 0.0
         self.feed.publish(TaskHalted(state=state, outcome=outcome, available_at=available_at))
         ending = Ending(
@@ -399,7 +381,7 @@ class Shadow:
             report=self._report(None, None),
             available_at=available_at,
             attempts=fate.attempts,
-            question=outcome.message if state == "waiting" else "",
+            question=outcome.message if outcome.kind == "question" else "",
         )
         return await self._settle(ending)
 

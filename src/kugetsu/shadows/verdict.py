@@ -8,7 +8,12 @@ import msgspec
 from kugetsu.shadows.delivery import Delivery
 from kugetsu.tasks import CheckResult, Note, Outcome, OutcomeClass, TaskReport, TaskState
 
-HALTS: Final[Mapping[OutcomeClass, TaskState]] = {"interrupted": "pending", "question": "waiting", "paused": "paused"}
+HALTS: Final[Mapping[OutcomeClass, TaskState]] = {
+    "interrupted": "pending",
+    "question": "waiting",
+    "budget": "waiting",
+    **dict.fromkeys(("paused", "turn_limit", "token_limit", "money_limit", "wall_time", "loop"), "paused"),
+}
 """Outcomes that end a run but not its task, and the state they leave it in."""
 
 

@@ -10,11 +10,14 @@ from kugetsu.errors import KugetsuError, RecordError
 from kugetsu.events import Event, encode_event
 from kugetsu.protocols import Lease
 from kugetsu.sessions import Entry, encode_entry
+from kugetsu.storage.ledger import book, free
 from kugetsu.storage.rows import AnyRow, lost
-from kugetsu.storage.schema import entries, events, notes, tasks
+from kugetsu.storage.schema import entries, events, notes, reservations, tasks
+from kugetsu.tasks import Spent
 
 _last_entry: Final = select(func.max(entries.c.seq)).where(entries.c.task == tasks.c.number).scalar_subquery()
 _last_event: Final = select(func.max(events.c.seq)).where(events.c.task == tasks.c.number).scalar_subquery()
+_reserved: Final = select(reservations.c.task).where(reservations.c.task == tasks.c.number).scalar_subquery()
 
 _fence: Final = select(
     tasks.c.id,
@@ -22,6 +25,8 @@ _fence: Final = select(
     tasks.c.state,
     tasks.c.generation,
     tasks.c.crashes,
+    tasks.c.repo,
+    _reserved.label("reserved"),
     func.coalesce(_last_entry, 0).label("last_entry"),
     func.coalesce(_last_event, 0).label("last_event"),
 ).where(tasks.c.id.in_(bindparam("ids", expanding=True)))
@@ -44,6 +49,7 @@ class Append:
         events: with their numbers, as JSON.
         taken: ids of notes.
         headway: whether the count of crashes begins anew.
+        spent: what the run used up, None when that is still to be seen.
     """
 
     lease: Lease
@@ -52,6 +58,7 @@ class Append:
     events: list[tuple[int, bytes]] = field(default_factory=list)
     taken: Collection[int] = ()
     headway: bool = False
+    spent: Spent | None = None
 
     @classmethod
     def of(
@@ -63,6 +70,7 @@ class Append:
         taken: Collection[int] = (),
         *,
         headway: bool = False,
+        spent: Spent | None = None,
     ) -> "Append":
         """Encode what is to be added."""
         return cls(
@@ -72,7 +80,13 @@ class Append:
             [(event.seq, encode_event(event)) for event in events],
             taken,
             headway,
+            spent,
         )
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to be added."""
+        return not (self.entries or self.events or self.taken or self.headway or self.spent)
 
 
 @dataclass(slots=True)
@@ -93,14 +107,14 @@ def append_all(connection: Connection, appends: Sequence[Append]) -> list[Except
     found = {row.id: row for row in connection.execute(_fence, {"ids": ids})}
     ends = {row.number: _End(row.last_entry, row.last_event) for row in found.values()}
     errors: list[Exception | None] = []
-    accepted: list[tuple[int, Append]] = []
+    accepted: list[tuple[AnyRow, Append]] = []
     new_entries: list[dict[str, Any]] = []
     new_events: list[dict[str, Any]] = []
     for append in appends:
         row = found.get(append.lease.task)
         errors.append(_refusal(row, append, ends))
         if errors[-1] is None and row is not None:
-            accepted.append((row.number, append))
+            accepted.append((row, append))
             end = ends[row.number]
             for data in append.entries:
                 end.entry += 1
@@ -112,7 +126,7 @@ def append_all(connection: Connection, appends: Sequence[Append]) -> list[Except
         connection.execute(_insert_entries, new_entries)
     if new_events:
         connection.execute(_insert_events, new_events)
-    _follow(connection, accepted, {row.number for row in found.values() if row.crashes})
+    _follow(connection, accepted)
     return errors
 
 
@@ -142,11 +156,13 @@ def _refusal(row: AnyRow | None, append: Append, ends: dict[int, _End]) -> Kuget
     return None
 
 
-def _follow(connection: Connection, accepted: Sequence[tuple[int, Append]], crashed: Collection[int]) -> None:
-    """Do what is rare: the count of crashes, and notes that were taken."""
-    alive = [number for number, append in accepted if append.headway and number in crashed]
+def _follow(connection: Connection, accepted: Sequence[tuple[AnyRow, Append]]) -> None:
+    """Do what comes along: what was used up, the count of crashes, and notes that were taken."""
+    book(connection, [(append.at, row.repo, append.spent) for row, append in accepted if append.spent is not None])
+    free(connection, [row.number for row, append in accepted if append.spent is not None and row.reserved is not None])
+    alive = [row.number for row, append in accepted if append.headway and row.crashes]
     if alive:
         connection.execute(_headway, {"numbers": alive})
-    taken = [{"of_task": number, "note": note} for number, append in accepted for note in append.taken]
+    taken = [{"of_task": row.number, "note": note} for row, append in accepted for note in append.taken]
     if taken:
         connection.execute(_taken, taken)

@@ -3,6 +3,7 @@
 Every function here is for a transaction that nobody else can write beside.
 """
 
+import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ from kugetsu.messages import encode_json, well_formed
 from kugetsu.protocols import Lease
 from kugetsu.storage.appending import Append, append_all
 from kugetsu.storage.evidence import evidence_of
+from kugetsu.storage.ledger import free
 from kugetsu.storage.rows import AnyRow, held, in_worker, named, record_if_sound, write
 from kugetsu.storage.schema import dependencies, notes, runs, tasks, waiting, workers
 from kugetsu.tasks import (
@@ -32,6 +34,8 @@ from kugetsu.tasks import (
     settled,
     unblocked,
 )
+
+_log = logging.getLogger(__name__)
 
 _INTERRUPTED: Final = Outcome("interrupted", "its worker died")
 _DAMAGED: Final = Outcome("internal", "its record is damaged")
@@ -60,9 +64,9 @@ def place(connection: Connection, lease: Lease, where: Place, now: float) -> Non
 
 
 def settle(connection: Connection, lease: Lease, ending: Ending, append: Append, now: float) -> TaskRecord:
-    """End a run, with its last entries and events."""
+    """End a run, with its last entries and events, and with what it used up."""
     record = held(connection, lease)
-    if append.entries or append.events:
+    if not append.empty:
         (error,) = append_all(connection, [append])
         if error is not None:
             raise error
@@ -137,6 +141,9 @@ def tell_dependents(connection: Connection, record: TaskRecord, now: float) -> N
                 now_waiting = unblocked(dependent)
             else:
                 now_waiting = blocked_for_good(dependent, after)
+                _log.warning(
+                    "task %s has failed: it waits for task %s, which is %s", dependent.id, after.id, after.state
+                )
                 over.append(now_waiting)
             write(connection, [(dependent, now_waiting)], now)
         if after.state == "completed":
@@ -147,7 +154,8 @@ def tell_dependents(connection: Connection, record: TaskRecord, now: float) -> N
 
 
 def end_runs(connection: Connection, ended: Sequence[tuple[TaskRecord, Outcome | None]], now: float) -> None:
-    """Write down how the last runs of tasks ended."""
+    """Write down how the last runs of tasks ended; what they have set aside is free again."""
+    free(connection, [record.number for record, _ in ended])
     if ended:
         connection.execute(
             _end_run,
@@ -172,6 +180,7 @@ def sound(connection: Connection, rows: Sequence[AnyRow], now: float) -> list[Ta
 
 def give_up(connection: Connection, row: AnyRow, now: float) -> None:
     """Fail a task whose record is damaged. What cannot be read stays as it is, for `check` to find."""
+    _log.error("the record of task %s is damaged: the task has failed", row.id)
     columns = {"generation": row.generation + 1, "outcome": encode_json(_DAMAGED), **_AT_REST}
     connection.execute(update(tasks).where(tasks.c.number == row.number).values(columns))
     # All that those who wait for it, and its runs, have to know.

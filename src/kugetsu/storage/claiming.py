@@ -1,5 +1,6 @@
 """Who gets which task, and for how long: leases, the queue, and the limits of what runs at the same time."""
 
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
@@ -14,6 +15,8 @@ from kugetsu.storage.notes import waiting_notes
 from kugetsu.storage.rows import AnyRow, named, no_lease, write
 from kugetsu.storage.schema import owned, ready, runs, tasks, workers
 from kugetsu.tasks import Claiming, TaskRecord, claimed, expired
+
+_log = logging.getLogger(__name__)
 
 _MOST_AT_ONCE: Final = 1_000
 
@@ -76,6 +79,7 @@ class _Lanes:
 
     def __init__(self, connection: Connection, limits: Concurrency) -> None:
         self._limits = limits
+        self._closed = {well_formed(model) for model in limits.closed}
         self._repositories: Counter[str] = Counter()
         self._models: Counter[str] = Counter()
         self._limited = limits != Concurrency()
@@ -88,7 +92,7 @@ class _Lanes:
         """Select what may start now, in order."""
         conditions = [ready]
         repositories = [repo for repo in self._repositories if self._full_repository(repo)]
-        models = [model for model in self._models if self._full_model(model)]
+        models = [*self._closed, *(model for model in self._models if self._full_model(model))]
         if repositories:
             conditions.append(or_(tasks.c.repo.not_in(repositories), _to_cancel))
         if models:
@@ -130,6 +134,7 @@ def _expire(connection: Connection, now: float) -> None:
     after = [expired(record) for record in before]
     write(connection, zip(before, after, strict=True), now)
     for record in after:
+        _log.warning("task %s has failed: its deadline passed before it was started", record.id)
         tell_dependents(connection, record, now)
 
 

@@ -27,11 +27,16 @@ _ARGUMENTS: Final[dict[str, Any]] = {
 }
 
 
-def writing(path: Path) -> Engine:
-    """Connections that hold the database for themselves from the beginning of each transaction, and make it durable."""
+def writing(path: Path, *, remaking: bool = False) -> Engine:
+    """Connections that hold the database for themselves from the beginning of each transaction, and make it durable.
+
+    Args:
+        path: of the file.
+        remaking: for tables that are made anew: what belongs to their rows stays when the old ones are dropped.
+    """
     pragmas = (
         "PRAGMA synchronous = FULL",
-        "PRAGMA foreign_keys = ON",
+        f"PRAGMA foreign_keys = {'OFF' if remaking else 'ON'}",
         f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}",
         f"PRAGMA journal_size_limit = {_LOG_BYTES}",
         "PRAGMA cache_size = -8000",

@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 DATABASE_NAME: Final = "kugetsu.db"
 
-VERSION: Final = "0001"
+VERSION: Final = "0002"
 """The newest version of the schema: the number of the last migration."""
 
 _VERSIONS: Final = "alembic_version"
@@ -159,7 +159,7 @@ def _version_read(path: Path, access: Access) -> bool:
 
 
 def _with_engine(path: Path, act: Callable[[Engine], None]) -> None:
-    engine = writing(path)
+    engine = writing(path, remaking=True)
     try:
         act(engine)
     except DATABASE_ERRORS as error:

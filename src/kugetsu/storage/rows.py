@@ -79,16 +79,15 @@ def record_of(row: AnyRow) -> TaskRecord:
 
 
 def changing(record: TaskRecord, now: float) -> dict[str, Any]:
-    """The columns of a record that change, apart from its report and its place."""
-    free = record.state == "pending" and not record.blockers
-    starts = free and record.available_at <= now
+    """The columns of a record that change often: all but what was asked for, its report and its place."""
+    starts = record.queued and record.available_at <= now
     may_expire = (
         record.state == "pending" and not record.runs and record.outcome is None and record.task.deadline_at > 0
     )
     return {
         "state": record.state,
         "ready": starts,
-        "wakes_at": record.available_at if free and not starts else None,
+        "wakes_at": record.available_at if record.queued and not starts else None,
         "expires_at": record.task.deadline_at if may_expire else None,
         "generation": record.generation,
         "worker": record.worker,
@@ -120,6 +119,8 @@ def write(connection: Connection, changes: Iterable[tuple[TaskRecord, TaskRecord
         return
     connection.execute(_update, [{"this_task": after.number, **changing(after, now)} for _, after in pairs])
     for before, after in pairs:
+        if after.task is not before.task:
+            connection.execute(_update, {"this_task": after.number, "task": encode_json(after.task)})
         if after.report is not before.report:
             connection.execute(_update, {"this_task": after.number, "report": encode_json(after.report)})
         if after.place is not before.place:

@@ -24,6 +24,7 @@ from sqlalchemy import (
     literal_column,
     true,
 )
+from sqlalchemy.schema import SchemaItem
 
 from kugetsu.tasks import MOST_PRIORITY, NoteKind, TaskState, Wanted
 
@@ -46,6 +47,21 @@ _NUMBER: Final = BigInteger().with_variant(Integer(), "sqlite")
 
 def _one_of(column: str, values: tuple[str, ...]) -> str:
     return f"{column} IN ({', '.join(repr(value) for value in values)})"
+
+
+_QUEUED: Final = "((state = 'pending' OR (state = 'waiting' AND question = '')) AND blockers = 0)"
+"""What `TaskRecord.queued` says."""
+
+
+def _amounts() -> tuple[SchemaItem, ...]:
+    """What `Spent` says."""
+    return (
+        Column("usd", Double, nullable=False),
+        Column("tokens", BigInteger, nullable=False),
+        Column("turns", BigInteger, nullable=False),
+        Column("seconds", Double, nullable=False),
+        CheckConstraint("usd >= 0 AND tokens >= 0 AND turns >= 0 AND seconds >= 0", name="amounts"),
+    )
 
 
 def _task_number() -> Column[int]:
@@ -89,8 +105,8 @@ tasks: Final = Table(
     CheckConstraint(_one_of("state", STATES), name="state"),
     CheckConstraint(_one_of("wanted", get_args(Wanted)), name="wanted"),
     CheckConstraint("(state = 'running') = (worker <> '')", name="owned"),
-    CheckConstraint("NOT ready OR (state = 'pending' AND blockers = 0)", name="ready"),
-    CheckConstraint("wakes_at IS NULL OR (state = 'pending' AND blockers = 0 AND NOT ready)", name="wakes"),
+    CheckConstraint(f"NOT ready OR {_QUEUED}", name="ready"),
+    CheckConstraint(f"wakes_at IS NULL OR ({_QUEUED} AND NOT ready)", name="wakes"),
     CheckConstraint("expires_at IS NULL OR (state = 'pending' AND runs = 0)", name="expires"),
     CheckConstraint(f"priority BETWEEN -{MOST_PRIORITY} AND {MOST_PRIORITY}", name="priority"),
     CheckConstraint(
@@ -185,6 +201,25 @@ effects: Final = Table(
     Column("payload", String, nullable=False),
     PrimaryKeyConstraint("task", "turn", "call"),
     CheckConstraint(_one_of("state", ("begun", "done")), name="state"),
+)
+
+# A row for each repository that used anything up on a day (UTC).
+spending: Final = Table(
+    "spending",
+    metadata,
+    Column("day", String(10), nullable=False),
+    Column("repo", String, nullable=False),
+    *_amounts(),
+    PrimaryKeyConstraint("day", "repo"),
+)
+
+# What runs have set aside; ends with the run.
+reservations: Final = Table(
+    "reservations",
+    metadata,
+    Column("task", _NUMBER, ForeignKey("tasks.number", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("repo", String, nullable=False),
+    *_amounts(),
 )
 
 

@@ -19,19 +19,33 @@ from kugetsu.protocols import (
     Effect,
     EffectState,
     Lease,
+    Reserved,
+    Spending,
     Submitted,
     SystemClock,
     WorkerInfo,
     WorkerState,
 )
 from kugetsu.sessions import Entry, LogLine
-from kugetsu.storage import changing, claiming, effects, logs, notes, opening, queries, submitting
+from kugetsu.storage import changing, claiming, effects, ledger, logs, notes, opening, queries, submitting
 from kugetsu.storage.appending import Append
 from kugetsu.storage.claiming import claim_task as take_task
 from kugetsu.storage.connecting import Access
 from kugetsu.storage.readers import Readers
 from kugetsu.storage.writer import Writer
-from kugetsu.tasks import Claiming, Control, Ending, Place, Run, Task, TaskRecord, TaskReport, TaskState
+from kugetsu.tasks import (
+    Budgets,
+    Claiming,
+    Control,
+    Ending,
+    Place,
+    Run,
+    Spent,
+    Task,
+    TaskRecord,
+    TaskReport,
+    TaskState,
+)
 
 
 class SqlStore:
@@ -91,9 +105,17 @@ class SqlStore:
         events: Sequence[Event] = (),
         taken: Sequence[int] = (),
         headway: bool = False,
+        spent: Spent | None = None,
     ) -> None:
         """Add to the end of the task's session, and to its events, in one transaction."""
-        await self._writer.append(Append.of(lease, self._now(), entries, events, taken, headway=headway))
+        append = Append.of(lease, self._now(), entries, events, taken, headway=headway, spent=spent)
+        await self._writer.append(append)
+
+    async def reserve(self, lease: Lease, least: Spent, most: Spent, budgets: Budgets) -> Reserved:
+        """Set aside, of what is left of today's budgets, what the run may use up until it says what it did."""
+        return await self._writer.run(
+            lambda connection: ledger.reserve(connection, lease, least, most, budgets, self._now())
+        )
 
     async def place(self, lease: Lease, place: Place) -> None:
         """Write down where the task's work is, before any is done."""
@@ -108,11 +130,17 @@ class SqlStore:
         await self._writer.run(lambda connection: effects.end(connection, lease, effect))
 
     async def settle(
-        self, lease: Lease, ending: Ending, *, entries: Sequence[Entry] = (), events: Sequence[Event] = ()
+        self,
+        lease: Lease,
+        ending: Ending,
+        *,
+        entries: Sequence[Entry] = (),
+        events: Sequence[Event] = (),
+        spent: Spent | None = None,
     ) -> TaskRecord:
         """End the run: the task is what `ending` says, its lease is gone, its dependents are told."""
         reach("settle.before")
-        last = Append.of(lease, self._now(), entries, events)
+        last = Append.of(lease, self._now(), entries, events, spent=spent)
         record = await self._writer.run(
             lambda connection: changing.settle(connection, lease, ending, last, self._now())
         )
@@ -222,6 +250,10 @@ class SqlStore:
     async def session(self, task: str) -> list[LogLine]:
         """A task's session, oldest first."""
         return await self._readers.run(partial(logs.session_of, task=well_formed(task)))
+
+    async def spending(self, day: str) -> list[Spending]:
+        """What was used up on a day (UTC, as `2026-01-31`), repository by repository."""
+        return await self._readers.run(partial(ledger.spending_on, day=well_formed(day)))
 
     async def runs(self, task: str) -> list[Run]:
         """A task's runs, oldest first."""

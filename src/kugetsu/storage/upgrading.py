@@ -10,7 +10,9 @@ _SCRIPTS = Path(__file__).parent / "migrations"
 
 
 def upgrade(connection: Connection, version: str = "head") -> None:
-    """Run the migrations that are missing, in the transaction of the connection."""
+    """Run the migrations that are missing, in the transaction of the connection; one of `connecting.writing(remaking=True)`."""
+    if connection.dialect.name == "sqlite" and connection.exec_driver_sql("PRAGMA foreign_keys").scalar():
+        raise AssertionError("with foreign keys on, what belongs to a table would go with it when it is made anew")
     command.upgrade(configuration(connection), version)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import queue
 import threading
 import time
@@ -19,6 +20,8 @@ from kugetsu.storage.connecting import writing
 from kugetsu.storage.failures import DATABASE_ERRORS, cannot, is_fatal, is_unknown
 
 T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 _MOST_JOBS: Final = 256
 """Jobs of one group, so that none waits long for the others."""
@@ -110,6 +113,7 @@ class Writer:
             except DATABASE_ERRORS as error:
                 _fail(group, cannot("write", self._path, error))
             except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait for ever
+                _log.exception("a write failed in an unforeseen way")
                 _fail(group, error)
             _resolve(group)
             if more and len(group) > 1 and self._jobs.qsize() < _MOST_JOBS:

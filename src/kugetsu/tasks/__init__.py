@@ -1,7 +1,8 @@
 """Tasks: what was asked for, how it ended, what was computed about it, where it stands. Pure rules and data."""
 
+from kugetsu.tasks.budget import Account, Budget, Budgets, Spent, day_of, next_day, shared
 from kugetsu.tasks.names import BRANCH_PREFIX, branch_name, new_task_id, slug
-from kugetsu.tasks.queueing import AGEING_SECONDS, MOST_CRASHES, Fate, Requeueing, RetryClass, rank, retry_class
+from kugetsu.tasks.queueing import AGEING_SECONDS, MOST_CRASHES, Fate, Requeueing, RetryClass, rank, retry_class, spread
 from kugetsu.tasks.record import (
     Answer,
     Cancel,
@@ -60,7 +61,10 @@ __all__ = [
     "MOST_INTEGER",
     "MOST_PRIORITY",
     "TRANSITIONS",
+    "Account",
     "Answer",
+    "Budget",
+    "Budgets",
     "Cancel",
     "Changed",
     "Changes",
@@ -84,6 +88,7 @@ __all__ = [
     "RetryClass",
     "Run",
     "Say",
+    "Spent",
     "Task",
     "TaskRecord",
     "TaskReport",
@@ -94,9 +99,11 @@ __all__ = [
     "branch_name",
     "claimed",
     "controlled",
+    "day_of",
     "expired",
     "given_back",
     "new_task_id",
+    "next_day",
     "orphaned",
     "overdue",
     "placed",
@@ -104,7 +111,9 @@ __all__ = [
     "redacted",
     "retry_class",
     "settled",
+    "shared",
     "slug",
+    "spread",
     "submitted",
     "unblocked",
 ]

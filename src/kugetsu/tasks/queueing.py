@@ -43,10 +43,12 @@ class Fate:
     Attributes:
         attempts: failed attempts that count so far.
         again_in: seconds until it is tried again; None when it has failed for good.
+        parked: whether it waits for capacity until then, so that nothing of it counts as a failure.
     """
 
     attempts: int
     again_in: float | None = None
+    parked: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class Requeueing:
     base_seconds: float = 10.0
     cap_seconds: float = 600.0
 
-    def fate(self, task: Task, outcome: Outcome, *, attempts: int, runs: int, waited: float) -> Fate:
+    def fate(self, task: Task, outcome: Outcome, *, attempts: int, runs: int, waited: float, now: float = 0.0) -> Fate:
         """Decide what becomes of a task whose run just failed.
 
         Args:
@@ -70,10 +72,12 @@ class Requeueing:
             attempts: failed attempts before this one.
             runs: runs so far, this one included.
             waited: seconds that the task has been waiting for capacity already.
+            now: seconds since the epoch, for an outcome that says until when.
         """
         match retry_class(outcome.kind):
             case "capacity" if waited < task.patience_seconds:
-                return Fate(attempts, min(self._delay(runs), task.patience_seconds - waited))
+                delay = spread(outcome.until - now) if outcome.until > now else self._delay(runs)
+                return Fate(attempts, min(delay, task.patience_seconds - waited), parked=True)
             case "retryable" if attempts + 1 < task.attempts:
                 return Fate(attempts + 1, self._delay(attempts + 1))
             case _:
@@ -82,3 +86,13 @@ class Requeueing:
     def _delay(self, number: int) -> float:
         longest = min(self.cap_seconds, self.base_seconds * 2.0 ** min(number - 1, 32))
         return random.uniform(0, longest)  # noqa: S311 - spreads load, keeps no secret
+
+
+_LONGEST_SPREAD: Final = 60.0
+_SHORTEST_SPREAD: Final = 2.0
+
+
+def spread(seconds: float) -> float:
+    """A wait of at least so many seconds, a little longer by chance, so that not all come back at the same moment."""
+    most = min(max(0.1 * seconds, _SHORTEST_SPREAD), _LONGEST_SPREAD)
+    return seconds + random.uniform(0, most)  # noqa: S311 - spreads load, keeps no secret

@@ -5,7 +5,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from kugetsu.tasks.queueing import rank
-from kugetsu.tasks.task import FINAL_STATES, Outcome, Task, TaskReport, TaskState
+from kugetsu.tasks.task import FINAL_STATES, Limits, Outcome, Task, TaskReport, TaskState
 
 Wanted = Literal["", "cancel", "pause"]
 """What a user wants of a task that only its worker can do."""
@@ -95,6 +95,16 @@ class TaskRecord(msgspec.Struct, frozen=True, kw_only=True):
         return rank(self.queued_at, self.priority)
 
     @property
+    def waits_for_answer(self) -> bool:
+        """Whether it waits for an answer, not for a time."""
+        return self.state == "waiting" and bool(self.question)
+
+    @property
+    def queued(self) -> bool:
+        """Whether it waits for nothing but its time and its turn: then it starts by itself."""
+        return (self.state == "pending" or (self.state == "waiting" and not self.question)) and not self.blockers
+
+    @property
     def final(self) -> bool:
         """Whether it is over."""
         return self.state in FINAL_STATES
@@ -144,7 +154,13 @@ class Pause(msgspec.Struct, frozen=True, tag="pause"):
 
 
 class Resume(msgspec.Struct, frozen=True, tag="resume"):
-    """Let it go on: after a pause, or before its time has come."""
+    """Let it go on: after a pause, or before its time has come.
+
+    Attributes:
+        limits: those that it has from now on; None for the ones it had.
+    """
+
+    limits: Limits | None = None
 
 
 class Retry(msgspec.Struct, frozen=True, tag="retry"):
@@ -185,9 +201,9 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         state: never `running`.
         report: what was computed.
-        available_at: for `pending`: not before this time.
+        available_at: for `pending`, and for `waiting` without a question: not before this time; 0 for at once.
         attempts: failed attempts that count.
-        question: for `waiting`: what the model asks.
+        question: for `waiting`: what the model asks; empty when it waits for a time.
     """
 
     state: TaskState

@@ -157,11 +157,19 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
                 )
 
 
-class Outcome(msgspec.Struct, frozen=True, rename={"kind": "class"}):
-    """The one explicit end of a run."""
+class Outcome(msgspec.Struct, frozen=True, rename={"kind": "class"}, omit_defaults=True):
+    """The one explicit end of a run.
+
+    Attributes:
+        until: when what was missing will be there again, in seconds since the epoch; 0 when nobody knows.
+    """
 
     kind: OutcomeClass
     message: str
+    until: float = 0.0
+
+    def __post_init__(self) -> None:
+        _require_numbers(self)
 
 
 class Commit(msgspec.Struct, frozen=True):

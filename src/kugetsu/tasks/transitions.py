@@ -22,7 +22,7 @@ from kugetsu.tasks.record import (
     Say,
     TaskRecord,
 )
-from kugetsu.tasks.task import MOST_PRIORITY, Outcome, Task, TaskReport, TaskState
+from kugetsu.tasks.task import MOST_PRIORITY, Limits, Outcome, Task, TaskReport, TaskState
 
 TRANSITIONS: Final[dict[TaskState, frozenset[TaskState]]] = {
     "pending": frozenset({"running", "paused", "failed", "cancelled"}),
@@ -39,8 +39,8 @@ Claiming = Literal["queue", "name", "rewind"]
 """Who claims: a worker what is next; somebody this task, though its time has not come; or somebody who puts it back."""
 
 _CLAIMABLE: Final[dict[Claiming, frozenset[TaskState]]] = {
-    "queue": frozenset({"pending"}),
-    "name": frozenset({"pending"}),
+    "queue": frozenset({"pending", "waiting"}),
+    "name": frozenset({"pending", "waiting"}),
     "rewind": frozenset({"pending", "waiting", "paused", "completed", "failed", "cancelled"}),
 }
 
@@ -79,7 +79,7 @@ def claimed(record: TaskRecord, worker: str, *, claiming: Claiming = "queue") ->
     Raises:
         StateConflictError: it cannot be had.
     """
-    if record.state not in _CLAIMABLE[claiming]:
+    if record.state not in _CLAIMABLE[claiming] or (record.waits_for_answer and claiming != "rewind"):
         raise _refusal(record, "be run")
     if claiming == "rewind" and record.wanted == "cancel":
         raise _refusal(record, "be put back")
@@ -238,7 +238,7 @@ def controlled(record: TaskRecord, control: Control, *, answered: Sequence[str] 
         case Pause():
             return Changed(_paused(record, control.reason))
         case Resume():
-            return Changed(_resumed(record, answered=bool(answered), now=now))
+            return Changed(_resumed(record, control.limits, answered=bool(answered), now=now))
         case Retry():
             return _retried(record, now)
         case Say():
@@ -276,9 +276,13 @@ def _paused(record: TaskRecord, reason: str) -> TaskRecord:
     return _to(record, "paused", reason=reason)
 
 
-def _resumed(record: TaskRecord, *, answered: bool, now: float) -> TaskRecord:
+def _resumed(record: TaskRecord, limits: Limits | None, *, answered: bool, now: float) -> TaskRecord:
     if record.wanted == "cancel":
         raise _refusal(record, "be resumed")
+    if limits is not None and limits != record.task.limits and not record.final:
+        if record.state == "running":
+            raise _refusal(record, "get other limits before it is paused")
+        record = msgspec.structs.replace(record, task=msgspec.structs.replace(record.task, limits=limits))
     if record.state == "running":
         return msgspec.structs.replace(record, wanted="", reason="") if record.wanted == "pause" else record
     if record.state == "paused":
@@ -318,7 +322,7 @@ def _answered(record: TaskRecord, text: str, answered: Sequence[str]) -> Changed
     if not record.question or answered or record.state not in {"waiting", "paused"}:
         raise StateConflictError(
             f"task {record.id} is {record.state} and asks nothing",
-            fix=_WHAT_NEXT[record.state].format(id=record.id),
+            fix=_what_next(record),
         )
     state: TaskState = "pending" if record.state == "waiting" else "paused"
     return Changed(_to(record, state, available_at=0.0, question=""), ("answer", text))
@@ -356,6 +360,14 @@ _WHAT_NEXT: Final[dict[TaskState, str]] = {
     "cancelled": "`kugetsu retry {id}` tries it again",
 }
 
+_WAITS_FOR_TIME: Final = "it waits for its time: `kugetsu resume {id}` lets it go on now"
+
+
+def _what_next(record: TaskRecord) -> str:
+    """What can be done with a task instead."""
+    timed = record.state == "waiting" and not record.waits_for_answer
+    return (_WAITS_FOR_TIME if timed else _WHAT_NEXT[record.state]).format(id=record.id)
+
 
 def _refusal(record: TaskRecord, what: str) -> StateConflictError:
     if record.wanted == "cancel":
@@ -363,8 +375,7 @@ def _refusal(record: TaskRecord, what: str) -> StateConflictError:
             f"task {record.id} is being cancelled and cannot {what}",
             fix=f"once it is, `kugetsu retry {record.id}` tries it again",
         )
-    fix = _WHAT_NEXT[record.state].format(id=record.id)
-    return StateConflictError(f"task {record.id} is {record.state} and cannot {what}", fix=fix)
+    return StateConflictError(f"task {record.id} is {record.state} and cannot {what}", fix=_what_next(record))
 
 
 def _to(record: TaskRecord, state: TaskState, **changes: Any) -> TaskRecord:  # noqa: ANN401 - fields of the record

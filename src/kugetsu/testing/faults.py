@@ -41,8 +41,9 @@ OVERFLOW: Final = 413
 """Status that stands for a conversation that is too long; it is sent as 400, as providers do."""
 
 
-def fault_of(failure: ModelFailure, wire: Wire) -> Fault:
-    """The fault that a client should take for this failure."""
+def fault_of(failure: ModelFailure, wire: Wire, retry_after: float | None = None) -> Fault:
+    """The fault that a client should take for this failure; an error status says how long to wait."""
+    headers = {} if retry_after is None else {"retry-after": f"{retry_after:g}"}
     match failure:
         case "network":
             return Fault("reset", after=1)  # also a reply without a word has one event before its end
@@ -53,9 +54,9 @@ def fault_of(failure: ModelFailure, wire: Wire) -> Fault:
         case "refused":
             return Fault("refused")
         case "overloaded":
-            return Fault("status", 529 if wire == "anthropic" else 503)
+            return Fault("status", 529 if wire == "anthropic" else 503, headers)
         case _:
-            return Fault("status", _STATUSES[failure])
+            return Fault("status", _STATUSES[failure], headers)
 
 
 _STATUSES: Final[dict[ModelFailure, int]] = {

@@ -53,8 +53,8 @@ class Playbook:
         else:
             place = self._served
             self._served += not (fault and fault.replaces)
-        failure = self.turn(place).fail
-        return place, fault or (fault_of(failure, wire) if failure else None)
+        turn = self.turn(place)
+        return place, fault or (fault_of(turn.fail, wire, turn.retry_after) if turn.fail else None)
 
     def turn(self, place: int) -> ScriptedTurn:
         """The entry at a place; after the last the text `done`."""

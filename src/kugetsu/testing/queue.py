@@ -17,16 +17,19 @@ from kugetsu.protocols import (
     Effect,
     EffectState,
     Lease,
+    Reserved,
     SystemClock,
     WorkerInfo,
     WorkerState,
 )
 from kugetsu.sessions import Entry
 from kugetsu.tasks import (
+    Budgets,
     Claiming,
     Ending,
     Outcome,
     Place,
+    Spent,
     TaskRecord,
     claimed,
     expired,
@@ -37,6 +40,7 @@ from kugetsu.tasks import (
     redacted,
     settled,
 )
+from kugetsu.testing.ledger import Ledger
 from kugetsu.testing.shelf import Kept, Shelf
 
 _RECENT: Final = 50
@@ -51,6 +55,7 @@ class MemoryQueue:
     def __init__(self, clock: Clock | None = None) -> None:
         self._clock = clock or SystemClock()
         self._shelf = Shelf()
+        self._ledger = Ledger(self._shelf.holds)
         self._workers: dict[str, WorkerState] = {}
         self._keys: dict[str, str] = {}
         self._starts: list[float] = []
@@ -67,13 +72,20 @@ class MemoryQueue:
         events: Sequence[Event] = (),
         taken: Sequence[int] = (),
         headway: bool = False,
+        spent: Spent | None = None,
     ) -> None:
         """Add to a task's session and events; see `protocols.Runs`."""
         kept = self._shelf.held(lease)
         kept.extend(self._clock.now(), entries, events)
+        self._ledger.book(lease, kept.repo, spent, self._clock.now())
         kept.notes = [note for note in kept.notes if note.id not in taken]
         if headway:
             kept.record = msgspec.structs.replace(kept.record, crashes=0)
+
+    async def reserve(self, lease: Lease, least: Spent, most: Spent, budgets: Budgets) -> Reserved:
+        """Set aside what the run may use up; see `protocols.Runs`."""
+        repo = self._shelf.held(lease).repo
+        return self._ledger.reserve(lease, repo, least, most, budgets, self._clock.now())
 
     async def place(self, lease: Lease, place: Place) -> None:
         """Write down where the task's work is; see `protocols.Runs`."""
@@ -95,12 +107,19 @@ class MemoryQueue:
         effects[name] = (first, "done")
 
     async def settle(
-        self, lease: Lease, ending: Ending, *, entries: Sequence[Entry] = (), events: Sequence[Event] = ()
+        self,
+        lease: Lease,
+        ending: Ending,
+        *,
+        entries: Sequence[Entry] = (),
+        events: Sequence[Event] = (),
+        spent: Spent | None = None,
     ) -> TaskRecord:
         """End the run; see `protocols.Runs`."""
         kept = self._shelf.held(lease)
         record = settled(kept.record, ending)
         kept.extend(self._clock.now(), entries, events)
+        self._ledger.book(lease, kept.repo, spent, self._clock.now())
         kept.end_run(ending.outcome, self._clock.now())
         self._shelf.put(kept, record)
         return record
@@ -156,11 +175,7 @@ class MemoryQueue:
         info = self._worker(worker)
         self._expire()
         now = self._clock.now()
-        queue = [
-            kept
-            for kept in self._shelf.all()
-            if kept.record.state == "pending" and not kept.record.blockers and kept.record.available_at <= now
-        ]
+        queue = [kept for kept in self._shelf.all() if kept.record.queued and kept.record.available_at <= now]
         room = _Room(
             limits or _NO_LIMITS, (kept.record for kept in self._shelf.all() if kept.record.state == "running")
         )
@@ -180,8 +195,8 @@ class MemoryQueue:
         """When the next task that waits for its time alone may start."""
         now = self._clock.now()
         records = [kept.record for kept in self._shelf.all()]
-        waiting = (record for record in records if record.state == "pending" and not record.blockers)
-        return min((record.available_at for record in waiting if record.available_at > now), default=None)
+        times = (record.available_at for record in records if record.queued)
+        return min((time for time in times if time > now), default=None)
 
     async def attention(self, worker: str) -> list[Attention]:
         """The worker's tasks of which somebody wants something."""
@@ -234,6 +249,8 @@ class _Room:
         if record.wanted == "cancel":
             return True
         repo, model = redacted(record.task.repo), record.task.model
+        if model in self._limits.closed:
+            return False
         of_repo = self._limits.repositories.get(repo, self._limits.repository)
         of_model = self._limits.models.get(model, self._limits.model)
         return not (0 < of_repo <= self._repositories[repo] or 0 < of_model <= self._models[model])

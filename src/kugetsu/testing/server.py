@@ -62,10 +62,12 @@ class ScriptedServer:
         faults: by number of the request, from 0; the lost reply comes with the next request.
         check: refuse requests that a provider would refuse, with 400 and the reason.
         record: keep requests.
+        at_once: so many requests may be under way; any more is answered 429. 0 for no limit.
         port: 0 for any that is free.
 
     Attributes:
         requests: what clients sent.
+        turned_away: how many requests came when too many were under way.
         port: where it listens.
     """
 
@@ -77,10 +79,14 @@ class ScriptedServer:
         faults: Mapping[int, Fault] | None = None,
         check: bool = True,
         record: bool = True,
+        at_once: int = 0,
         port: int = 0,
     ) -> None:
         self.requests: list[RecordedRequest] = []
+        self.turned_away = 0
         self.port = port
+        self._at_once = at_once
+        self._under_way = 0
         self._playbook = Playbook(script, order, faults or {})
         self._check = check
         self._record = record
@@ -114,6 +120,17 @@ class ScriptedServer:
         wire = _WIRES.get(request.path)
         if wire is None or request.method != "POST":
             return self._other(request)
+        if self._at_once and self._under_way >= self._at_once:
+            await request.read()
+            self.turned_away += 1
+            return _json(429, error_body(wire, 429))
+        self._under_way += 1
+        try:
+            return await self._answer(wire, request)
+        finally:
+            self._under_way -= 1
+
+    async def _answer(self, wire: Wire, request: web.BaseRequest) -> web.StreamResponse:
         data = await request.read()
         if refusal := self._refusal(wire, request, data):
             return refusal

@@ -11,7 +11,7 @@ from kugetsu.errors import LeaseLostError, RecordError, StateConflictError, Task
 from kugetsu.events import Event
 from kugetsu.protocols import Claim, Effect, EffectState, Lease
 from kugetsu.sessions import Checkpoint, Entry, Finished, LogLine, Replied, Rewound, Started
-from kugetsu.tasks import Note, Outcome, Run, TaskRecord, blocked_for_good, unblocked
+from kugetsu.tasks import Note, Outcome, Run, TaskRecord, blocked_for_good, redacted, unblocked
 
 TASK_ID: Final = re.compile(r"[A-Za-z0-9_]{1,64}")
 
@@ -34,6 +34,11 @@ class Kept(msgspec.Struct):
     note_keys: set[str] = msgspec.field(default_factory=set)
     effects: dict[tuple[int, str], tuple[Effect, EffectState]] = msgspec.field(default_factory=dict)
     runs: list[Run] = msgspec.field(default_factory=list)
+
+    @property
+    def repo(self) -> str:
+        """Its repository, as it is shown."""
+        return redacted(self.record.task.repo)
 
     @property
     def last_event(self) -> int:
@@ -116,10 +121,14 @@ class Shelf:
 
     def held(self, lease: Lease) -> Kept:
         """A task that a run may write to."""
-        kept = self._tasks.get(lease.task)
-        if kept is None or (kept.record.state, kept.record.generation) != ("running", lease.generation):
+        if not self.holds(lease):
             raise LeaseLostError(f"the lease {lease.generation} of task {lease.task} is over")
-        return kept
+        return self._tasks[lease.task]
+
+    def holds(self, lease: Lease) -> bool:
+        """Whether a run still has its task."""
+        kept = self._tasks.get(lease.task)
+        return kept is not None and (kept.record.state, kept.record.generation) == ("running", lease.generation)
 
     def starting_with(self, prefix: str) -> Kept:
         """A task by the beginning of its id; the whole id of one may be the beginning of another's."""

@@ -5,7 +5,7 @@ from typing import Final, get_args
 
 from kugetsu.errors import QueueFullError, StateConflictError
 from kugetsu.events import Event
-from kugetsu.protocols import Submitted
+from kugetsu.protocols import Spending, Submitted
 from kugetsu.sessions import Entry, LogLine
 from kugetsu.tasks import Control, Note, Run, Task, TaskRecord, TaskReport, TaskState, controlled, submitted
 from kugetsu.testing.queue import MemoryQueue
@@ -99,6 +99,10 @@ class MemoryStore(MemoryQueue):
     async def session(self, task: str) -> list[LogLine]:
         """A task's session, oldest first."""
         return list(self._shelf.get(task).log)
+
+    async def spending(self, day: str) -> list[Spending]:
+        """What was used up on a day, repository by repository."""
+        return self._ledger.spending(day)
 
     async def runs(self, task: str) -> list[Run]:
         """A task's runs, oldest first."""

@@ -13,7 +13,7 @@ from msgspec import Meta
 from kugetsu.config import ToolSettings
 from kugetsu.errors import ToolError
 from kugetsu.processes import MOST_OUTPUT_BYTES, Command, Output, open_output, start_command
-from kugetsu.protocols import ToolContext, ToolKind, ToolOutput
+from kugetsu.protocols import CommandRoom, ToolContext, ToolKind, ToolOutput
 from kugetsu.tools.outputs import news_of, tail_of
 from kugetsu.tools.truncation import MAX_BYTES, MAX_LINES, show_size
 
@@ -86,21 +86,25 @@ class BashTool:
         seconds = min(arguments.timeout or self._seconds, self._most_seconds)
         try:
             with open_output(context.scratch) as output:
-                verdict = await self._execute(arguments.command, seconds, output, context)
+                async with context.room() as room:
+                    verdict = await self._execute(arguments.command, seconds, output, context, room)
+                    excess = await room.excess()
                 held = await _held(output)
                 text, *notices = tail_of(output)
                 if held:
                     notices.append(await _read_on(output, context))
         except OSError as error:
             raise ToolError(f"The command could not be run: {error}") from error
-        parts = [text.rstrip("\n") or "(no output)", *notices, verdict]
-        return ToolOutput.of("\n\n".join(part for part in parts if part), is_error=bool(verdict))
+        parts = [text.rstrip("\n") or "(no output)", *notices, verdict, excess]
+        return ToolOutput.of("\n\n".join(part for part in parts if part), is_error=bool(verdict or excess))
 
-    async def _execute(self, command: str, seconds: float, output: Output, context: ToolContext) -> str:
+    async def _execute(
+        self, command: str, seconds: float, output: Output, context: ToolContext, room: CommandRoom
+    ) -> str:
         """Run it; returns what went wrong, in words, or nothing."""
         ends = {"stdout": output.write_end, "stderr": output.write_end}
         argv = ["bash", "-c", command]
-        async with start_command(argv, cwd=context.root, env=context.environment, **ends) as running:
+        async with start_command(argv, cwd=context.root, env=context.environment, room=room, **ends) as running:
             output.handed_over()
             try:
                 async with asyncio.timeout(seconds):
@@ -154,7 +158,10 @@ async def _held(output: Output) -> bool:
 
 
 async def _read_on(output: Output, context: ToolContext) -> str:
-    """Leave the pipe to a process of its own, which ends with the last one that writes to it; returns a notice."""
+    """Leave the pipe to a process of its own, which ends with the last one that writes to it; returns a notice.
+
+    It is ours and needs no room: to wait for some while the call holds its own could be to wait forever.
+    """
     log, place = output.keep()
     os.set_blocking(output.pipe, True)
     argv = ["bash", "-c", _READ_ON, str(_MOST_KEPT_KIB)]

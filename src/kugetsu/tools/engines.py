@@ -22,6 +22,7 @@ import msgspec
 
 from kugetsu.errors import ToolError
 from kugetsu.processes import contents_of, memory_file, start_command
+from kugetsu.protocols import CommandRoom
 
 _OUTPUT_BYTES: Final = 4 * 1024 * 1024
 """What one run of a program may print; then it is ended by the system. Matches come in order, so the first are there."""
@@ -95,13 +96,22 @@ class _RefusedError(Exception):
 class Engine:
     """Searches batches of files for one query.
 
+    Args:
+        query: what is searched.
+        base: where paths start.
+        environment: the whole environment of the programs.
+        room: holds them to limits.
+
     Attributes:
         uses_ripgrep: whether ripgrep is there and has not refused the pattern.
     """
 
-    def __init__(self, query: Query, base: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, query: Query, base: Path, environment: Mapping[str, str], room: CommandRoom | None = None
+    ) -> None:
         self._query = query
         self._base = base
+        self._room = room
         self._environment = environment
         self.uses_ripgrep = shutil.which("rg", path=environment.get("PATH", "")) is not None
 
@@ -119,17 +129,28 @@ class Engine:
             try:
                 return await self._run(self._ripgrep_command(), paths, self._environment)
             except _RefusedError:
+                await self._check_limits()
                 self.uses_ripgrep = False
         try:
             environment = {**self._environment, "LC_ALL": "C.UTF-8"}
             return await self._run(self._git_command(), paths, environment)
         except _RefusedError as error:
+            await self._check_limits()
             raise ToolError(
                 f"Cannot search for `{self._query.pattern}`: {error}",
                 fix="write it as a regular expression, or set literal to true",
             ) from None
         except FileNotFoundError:
             raise ToolError("Cannot search: neither ripgrep nor git is installed", fix="search with bash") from None
+
+    async def _check_limits(self) -> None:
+        """Look whether a program failed because it ran into a limit.
+
+        Raises:
+            ToolError: it did.
+        """
+        if self._room and (excess := await self._room.excess()):
+            raise ToolError(f"The search was ended. {excess}")
 
     def _ripgrep_command(self) -> list[str]:
         query = self._query
@@ -144,7 +165,7 @@ class Engine:
     async def _run(self, command: Sequence[str], paths: Sequence[str], environment: Mapping[str, str]) -> Hits:
         with memory_file() as out, memory_file() as err:
             async with start_command(
-                [*command, *paths], cwd=self._base, env=environment, stdout=out, stderr=err
+                [*command, *paths], cwd=self._base, env=environment, stdout=out, stderr=err, room=self._room
             ) as run:
                 _limit_output(run.pid)
                 code = await run.wait() or 0

@@ -81,7 +81,9 @@ class GrepTool:
             else:
                 listing = Listing(place.parent, [place.name])
             paths = await asyncio.to_thread(_wanted, listing, arguments.glob)
-            found = await _search(Engine(query, listing.base, context.environment), paths, listing.base, limit)
+            async with context.room() as room:
+                engine = Engine(query, listing.base, context.environment, room)
+                found = await _search(engine, paths, listing.base, limit)
             around = min(arguments.context or 0, _MOST_CONTEXT)
             return await asyncio.to_thread(_show, found, limit, around, listing, prefix(listing.base, context))
 

@@ -6,8 +6,21 @@ source. So whatever an agent does with git (stash, config, branches, hooks, clea
 """
 
 from kugetsu.workspace.diff import branch_diff
+from kugetsu.workspace.forgetting import Undelivered
+from kugetsu.workspace.inventory import Inventory, borrowers_of
+from kugetsu.workspace.premises import Premises
 from kugetsu.workspace.version import MINIMUM_GIT, git_version
 from kugetsu.workspace.workspace import GitWorkspace
 from kugetsu.workspace.workspaces import GitWorkspaces
 
-__all__ = ["MINIMUM_GIT", "GitWorkspace", "GitWorkspaces", "branch_diff", "git_version"]
+__all__ = [
+    "MINIMUM_GIT",
+    "GitWorkspace",
+    "GitWorkspaces",
+    "Inventory",
+    "Premises",
+    "Undelivered",
+    "borrowers_of",
+    "branch_diff",
+    "git_version",
+]

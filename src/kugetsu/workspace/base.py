@@ -2,6 +2,7 @@
 
 import asyncio
 import difflib
+import os
 import re
 from typing import Final
 
@@ -10,6 +11,7 @@ import msgspec
 from kugetsu.concurrency import first_error
 from kugetsu.errors import RepositoryError
 from kugetsu.tasks import BRANCH_PREFIX
+from kugetsu.workspace.reading import head_in, ref_in
 from kugetsu.workspace.source import Source
 from kugetsu.workspace.wording import printable
 
@@ -25,10 +27,12 @@ class Base(msgspec.Struct, frozen=True):
     Attributes:
         commit: its full id.
         name: the branch it is the tip of, without `refs/heads/` or the remote's name; empty when it is none.
+        tree: its tree.
     """
 
     commit: str
     name: str = ""
+    tree: str = ""
 
 
 async def resolve_base(source: Source, wanted: str) -> Base:
@@ -40,23 +44,47 @@ async def resolve_base(source: Source, wanted: str) -> Base:
     if not wanted:
         return await _checked_out(source)
     if not _CONTROL.search(wanted) and _encodable(wanted):
-        for name, commit in await _look_up(source, wanted):
+        for name, commit, tree in await _look_up(source, wanted):
             if commit:
-                return Base(commit, _branch(name))
+                return Base(commit, _branch(name), tree)
     raise await _not_found(source, wanted)
 
 
 async def _checked_out(source: Source) -> Base:
+    if plain := plainly_checked_out(source):
+        ref, commit = plain
+        if tree := source.trees.get(commit) or await _tree(source, commit):
+            return Base(commit, _branch(ref), tree)
     head = _head(source)
     with first_error():
         async with asyncio.TaskGroup() as group:
-            found = group.create_task(source.here.resolve(f"{head}^{{commit}}"))
+            found = group.create_task(source.here.resolve(f"{head}^{{commit}}", f"{head}^{{tree}}"))
             naming = group.create_task(source.here.ask("symbolic-ref", "--quiet", head))
-    [commit], named = found.result(), naming.result()
+    [commit, tree], named = found.result(), naming.result()
     ref = named.stdout.decode(errors="surrogateescape").removesuffix("\n")
     if commit:
-        return Base(commit, _branch(ref))
+        return Base(commit, _branch(ref), tree)
     raise await _no_commit(source, ref)
+
+
+def plainly_checked_out(source: Source) -> tuple[str, str] | None:
+    """The branch that is checked out, or HEAD, and its commit, as files say it; None when they do not."""
+    if source.admin is None or source.mirror:
+        return None
+    try:
+        ref, commit = head_in(source.admin)
+    except OSError:
+        return None
+    commit = ref_in(source.common, ref) if ref else commit
+    return (os.fsdecode(ref) or "HEAD", commit) if commit else None
+
+
+async def _tree(source: Source, commit: str) -> str:
+    """The tree of what may be a commit, remembered with the source; empty when it is none."""
+    [found, tree] = await source.here.resolve(f"{commit}^{{commit}}", f"{commit}^{{tree}}")
+    if found == commit:
+        source.trees[commit] = tree
+    return source.trees.get(commit, "")
 
 
 def _head(source: Source) -> str:
@@ -64,14 +92,14 @@ def _head(source: Source) -> str:
     return REMOTE_HEAD if source.mirror else "HEAD"
 
 
-async def _look_up(source: Source, wanted: str) -> list[tuple[str, str]]:
-    """Every meaning of a name, in the order in which they count, with its commit or nothing."""
+async def _look_up(source: Source, wanted: str) -> list[tuple[str, str, str]]:
+    """Every meaning of a name, in the order in which they count, with its commit and that one's tree, or nothing."""
     folders = ["refs/heads/", "refs/remotes/", "refs/tags/", ""]
     if source.mirror:
         folders.insert(0, "refs/remotes/origin/")
     names = [folder + wanted for folder in folders]
-    commits = await source.here.resolve(*(f"{name}^{{commit}}" for name in names))
-    return list(zip(names, commits, strict=True))
+    found = await source.here.resolve(*(f"{name}^{{{kind}}}" for kind in ("commit", "tree") for name in names))
+    return list(zip(names, found[: len(names)], found[len(names) :], strict=True))
 
 
 def _branch(ref: str) -> str:

@@ -12,18 +12,22 @@ from kugetsu.workspace.private import Private
 _FILTER: Final = re.compile(rb"(?:^|[ \t])filter=([^\s]+)")
 
 
-async def contents_notes(private: Private, git: Git, config: Config) -> list[str]:
+async def contents_notes(private: Private, git: Git, config: Config, attributes: tuple[bytes, ...] | None) -> list[str]:
     """Say in one sentence each what is not done for this worktree.
 
     Args:
         private: whose worktree has just been checked out.
         git: git, on the worktree.
         config: of the source.
+        attributes: the files named `.gitattributes`; None when they have to be looked for.
     """
     notes = []
     if private.has_submodules:
         notes.append("Submodules are not checked out.")
-    filters = _filters(private.worktree, await git.run("ls-files", "-z", "--", ":(glob)**/.gitattributes"))
+    if attributes is None:
+        listed = await git.run("ls-files", "-z", "--", ":(glob)**/.gitattributes")
+        attributes = tuple(name for name in listed.split(b"\0") if name)
+    filters = _filters(private.worktree, attributes)
     if "lfs" in filters:
         notes.append("Large files (Git LFS) are pointers here, and new ones are committed as they are.")
     notes += [
@@ -33,11 +37,11 @@ async def contents_notes(private: Private, git: Git, config: Config) -> list[str
     return notes
 
 
-def _filters(worktree: Path, listed: bytes) -> set[str]:
+def _filters(worktree: Path, names: tuple[bytes, ...]) -> set[str]:
     """Names of the filters that the attributes in a worktree ask for."""
     found: set[str] = set()
-    for name in listed.split(b"\0"):
+    for name in names:
         path = worktree / os.fsdecode(name)
-        if name and path.is_file() and not path.is_symlink():
+        if path.is_file() and not path.is_symlink():
             found |= {word.decode(errors="replace") for word in _FILTER.findall(path.read_bytes())}
     return found

@@ -6,10 +6,11 @@ from typing import Final
 
 from kugetsu.concurrency import finish
 from kugetsu.errors import KugetsuError, WorkspaceError
+from kugetsu.workspace.durable import read_refs, write_ref
 from kugetsu.workspace.git import Git
 from kugetsu.workspace.private import Private
+from kugetsu.workspace.references import free_branch_at
 from kugetsu.workspace.source import Source
-from kugetsu.workspace.stale import run_over_locks
 from kugetsu.workspace.wording import printable
 
 TIP: Final = "refs/kugetsu/tip"
@@ -23,22 +24,24 @@ _LOCK_TRIES: Final = 7
 _LOCK_WAIT: Final = 0.05
 
 
-async def deliver(source: Source, private: Private, git: Git, tip: str, last: str) -> None:
+async def deliver(source: Source, private: Private, tip: str, last: str) -> None:
     """Make the task's branch in the source point to the work. Nothing happens when it does already.
 
     Args:
         source: where to.
         private: where from.
-        git: git, on the private repository.
         tip: the commit that is the work.
         last: the commit at which we left the branch; when it is anywhere else, and not at the commit of a delivery
             that was cancelled, somebody moved it.
 
     Raises:
         WorkspaceError: the source did not take it. The work stays; the message says where, and how to get it.
+        OSError: the machine refused.
     """
-    [tried] = await git.resolve(f"{TIP}^{{commit}}")
-    await finish(run_over_locks(git, private.repository, "update-ref", TIP, tip))
+    if await asyncio.to_thread(free_branch_at, source.common, private.branch) == tip:
+        return
+    [tried] = read_refs(private.repository, TIP)
+    await asyncio.to_thread(write_ref, private.repository, TIP, tip)
     try:
         current, checked_out = await branch_in(source, private.branch)
         if current == tip:
@@ -65,6 +68,8 @@ async def _move(source: Source, branch: str, tip: str, current: str) -> None:
 
 async def branch_in(source: Source, branch: str) -> tuple[str, str]:
     """The commit of a branch of the source (empty when it is gone), and where it is checked out (empty: nowhere)."""
+    if plain := await asyncio.to_thread(free_branch_at, source.common, branch):
+        return plain, ""
     ref = f"refs/heads/{branch}"
     listed = await source.store.run("for-each-ref", "--format=%(refname) %(objectname) %(worktreepath)", ref)
     for line in listed.splitlines():

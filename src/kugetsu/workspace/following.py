@@ -20,11 +20,15 @@ from kugetsu.workspace.adding import (
     write_tree,
 )
 from kugetsu.workspace.git import Git
-from kugetsu.workspace.private import Private
+from kugetsu.workspace.looking import file_mark
+from kugetsu.workspace.private import INDEX_PREFIX, Private
 from kugetsu.workspace.standing import Mark, mark
+from kugetsu.workspace.watching import Origin, Watch
 
-INDEX_PREFIX: Final = "index.kugetsu-"
 _EMBEDDED: Final = b"adding embedded git repository"
+_LARGE: Final = 1000
+"""Files from which on a look that may be in vain takes too long: where one was, git is asked each time."""
+
 _RULES: Final = b".gitignore'"
 
 
@@ -34,24 +38,29 @@ class Followed(msgspec.Struct, frozen=True):
     Attributes:
         changed: False when the files are certainly as they were the last time.
         unsaved: paths that no tree can hold: repositories inside the worktree, and what could not be read.
+        complete: whether git took everything in.
     """
 
     changed: bool
     unsaved: tuple[bytes, ...] = ()
+    complete: bool = True
 
 
 class FollowingIndex:
     """Begins as a copy of the agent's index, and goes on by itself. One for each run of a task: never shared.
 
     What the agent tells git to look away from is looked at. What the rules ignore is left out, unless the agent has it
-    in its own index.
+    in its own index. As long as everything looks as it did the last time, git is not asked, and the file may not even
+    be there.
 
     Args:
         private: whose worktree.
         git: git, on the worktree.
+        watch: looks at it.
+        origin: what is known of a worktree that was just made.
     """
 
-    def __init__(self, private: Private, git: Git) -> None:
+    def __init__(self, private: Private, git: Git, watch: Watch, origin: Origin | None = None) -> None:
         self._private = private
         self.path = private.admin / f"{INDEX_PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
         self.git = git.at(git.cwd, {"GIT_INDEX_FILE": self.path})
@@ -59,6 +68,32 @@ class FollowingIndex:
         self._agents: Mark = None
         self._exclude: Mark = None
         self._forced: set[bytes] = set()
+        self._watch = watch
+        self._look = origin.look if origin else None
+        self._tree = origin.tree if origin else ""
+        self._worth_it = True
+        self._untouched = origin.look.index if origin and origin.look else None
+
+    async def keep_up(self, before: str) -> Followed:
+        """As `follow`, but git is not asked when nothing has changed.
+
+        Raises:
+            RepositoryError, WorkspaceError, OSError: as `follow`.
+        """
+        known, self._look = self._look, None
+        look = await self._watch.look() if self._worth_it else None
+        if known and known.proves(look) and (self._tree or self.path.exists()):
+            self._look = known
+            return Followed(changed=False)
+        self._worth_it = look is None or look.entries < _LARGE
+        followed = await self.follow(before)
+        if look and look.certain and followed.complete:
+            self._look = look
+        return followed
+
+    def holds(self, tree: str) -> None:
+        """What it was brought up to is that tree, and a snapshot keeps it."""
+        self._tree = tree
 
     async def follow(self, before: str, *, rules: bool = True) -> Followed:
         """Bring it up to date with the files. May be called again after it failed or was cut.
@@ -72,25 +107,26 @@ class FollowingIndex:
             OSError: the machine refused.
         """
         self._unlock()
+        self._look, self._tree = None, ""
         settled, self._settled = self._settled, False
         begun = self._time()
         fresh = not self.path.exists() or self._sparse
-        if fresh:
-            await self._begin(before)
+        plain = await self._begin(before) if fresh else True
         done = await add_all(self.git)
         if broken(done):
-            fresh = True
+            fresh, plain = True, False
             self.forget()
             await self.git.run("read-tree", before)
             done = await add_all(self.git)
         unsaved = await not_added(self.git, done)
         changed = rules and await self._keep_to_rules(changed=_RULES in done.stdout)
-        if fresh or _EMBEDDED in done.stderr:
+        if not plain or _EMBEDDED in done.stderr:
             unsaved |= await self._leave_out_repositories(before)
         self._settled = True
         if not done.code:
             self._vouch(begun)
-        return Followed(fresh or not settled or changed or bool(done.stdout), tuple(sorted(unsaved)))
+        new = fresh or not settled or changed or bool(done.stdout)
+        return Followed(new, tuple(sorted(unsaved)), complete=not (done.code or unsaved))
 
     async def tree(self, before: str) -> str:
         """The tree of the files as they were when they were last followed.
@@ -101,6 +137,8 @@ class FollowingIndex:
             RepositoryError, WorkspaceError: git failed.
             OSError: the machine refused.
         """
+        if self._tree:
+            return self._tree
         done = await self.git.ask("write-tree")
         if done.code == 0:
             return done.stdout.decode().strip()
@@ -124,15 +162,21 @@ class FollowingIndex:
             path.unlink(missing_ok=True)
         self._settled, self._forced = False, set()
         self._agents = self._exclude = None
+        self._look, self._tree = None, ""
 
-    async def _begin(self, before: str) -> None:
+    async def _begin(self, before: str) -> bool:
+        """Begin with the agent's index; returns whether that is as it was made."""
         self.forget()
         agents, exclude = self._marks()
+        agents_look = file_mark(self._private.index)
         if copy_index(self._private.index, self.path):
             self._agents, self._exclude = agents, exclude
-            await look_at_all(self.git, missing=not self._sparse)
-        else:
-            await self.git.run("read-tree", before)
+            if agents_look != self._untouched:
+                await look_at_all(self.git, missing=not self._sparse)
+                return False
+            return True
+        await self.git.run("read-tree", before)
+        return False
 
     @property
     def _sparse(self) -> bool:

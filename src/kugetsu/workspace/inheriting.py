@@ -39,7 +39,11 @@ async def inherit(private: Private, git: Git, original: Private, snapshot: str, 
         RepositoryError: git failed.
     """
     if not original.exists:
-        raise pruned(snapshot, original.repository)
+        raise WorkspaceError(
+            f"the snapshots of task {original.task_id} are no longer in {printable(original.repository)}:"
+            " they were pruned to free disk space",
+            fix=f"a new task goes on from its branch, {original.branch}",
+        )
     there = git.at(original.repository, {"GIT_DIR": original.repository})
     found = await find_snapshot(there, snapshot)
     if found is None:

@@ -4,9 +4,11 @@ import asyncio
 import contextlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from kugetsu.concurrency import finish, first_error
 from kugetsu.errors import RepositoryError, WorkspaceError
+from kugetsu.workspace.bare import Bare
 from kugetsu.workspace.base import Base, resolve_base
 from kugetsu.workspace.boot import Boot
 from kugetsu.workspace.contents import contents_notes
@@ -16,27 +18,52 @@ from kugetsu.workspace.durable import flush, write_ref
 from kugetsu.workspace.facts import Facts
 from kugetsu.workspace.git import Git, agent_environment
 from kugetsu.workspace.inherited import Config, config_text, identity
+from kugetsu.workspace.looking import Look
 from kugetsu.workspace.owner import Owner
 from kugetsu.workspace.private import Private, fill, reserve
+from kugetsu.workspace.reading import tags_in
+from kugetsu.workspace.references import references_mark
+from kugetsu.workspace.rules import RuleBook
 from kugetsu.workspace.source import Source
+from kugetsu.workspace.sources import Sources
 from kugetsu.workspace.state import MARKER, environment, marker_of
+from kugetsu.workspace.watching import Origin, watch_of
+
+_TICK: Final = 0.006
+"""Seconds in which the clock of a file system goes on: mostly 4 milliseconds."""
+
+
+class Known:
+    """What one program finds out once for many tasks.
+
+    Args:
+        environ: the user's environment.
+    """
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self.book = RuleBook(environ)
+        self.sources = Sources(environ, self.book)
+        self.bare = Bare(self.book)
 
 
 class Making:
     """One worktree under construction. After an error or a cancel `undo` takes back what was done."""
 
-    def __init__(self, source: Source, private: Private, environ: Mapping[str, str]) -> None:
+    def __init__(self, source: Source, private: Private, environ: Mapping[str, str], known: Known) -> None:
         self._source = source
+        self._known = known
         self._private = private
         self._environ = environ
         marked = {**agent_environment(environ), MARKER: marker_of(private)}
         self._git = Git(private.repository, marked, source.place)
         self._made: list[Path] = []
+        self.watch = watch_of(private, self._git.at(private.repository, environment(private)), known.book)
         self.owner = Owner(private.repository)
         self._branch_at = ""
         self.base = Base("")
         self.config = Config({})
         self.notes: list[str] = []
+        self.origin: Origin | None = None
 
     @property
     def facts(self) -> Facts:
@@ -76,6 +103,11 @@ class Making:
                 group.create_task(self._check_out())
                 # What the task's place stands on survives a power cut; the files can be put back.
                 group.create_task(asyncio.to_thread(flush, self._private.repository))
+        look = await self._first_look()
+        git = self._git.at(self._private.worktree, self._variables)
+        self.notes += await contents_notes(self._private, git, self.config, look.attributes if look else None)
+        refs = await asyncio.to_thread(references_mark, self._private)
+        self.origin = Origin(self.base.commit, self.base.tree, look if look and look.certain else None, refs)
 
     async def undo(self) -> None:
         """Remove what was made, the branch in the source included. Raises nothing."""
@@ -122,9 +154,9 @@ class Making:
         with first_error():
             async with asyncio.TaskGroup() as group:
                 base = group.create_task(resolve_base(source, wanted))
-                config = group.create_task(source.config())
+                config = group.create_task(self._known.sources.config(source))
                 refs = group.create_task(self._refs())
-                dirty = group.create_task(source.dirty())
+                dirty = group.create_task(self._known.sources.dirty(source))
                 group.create_task(self._init())
         self.base, self.config = base.result(), config.result()
         if dirty.result():
@@ -134,21 +166,19 @@ class Making:
         return refs.result()
 
     async def _init(self) -> None:
-        # `--template=`: no sample hooks, and none of the user's.
-        options = ("--quiet", "--bare", "--template=", f"--object-format={self._source.object_format}")
-        await self._git.run("init", *options, self._private.repository)
+        await self._known.bare.make(self._git, self._private.repository, self._source.object_format)
 
     async def _refs(self) -> bytes:
         """The source's tags; an error when it has the task's branch already."""
+        tags = await asyncio.to_thread(tags_in, self._source.common)
+        if tags is not None:  # whether the branch is there is seen when it is created
+            return tags
         listed = await self._source.store.run(
             "for-each-ref", "--format=%(objectname) %(refname)", "refs/tags", self._ref
         )
         lines = listed.splitlines()
         if any(line.endswith(b" " + self._ref.encode()) for line in lines):
-            raise RepositoryError(
-                f"{self._source.place} has a branch {self._private.branch} already",
-                fix=f"remove it with `git branch -D {self._private.branch}`, if nobody needs it",
-            )
+            raise _there_already(self._source.store, self._private.branch)
         return b"\n".join(line for line in lines if b" refs/tags/" in line)
 
     async def _create_branch(self) -> None:
@@ -162,15 +192,32 @@ class Making:
             raise _not_created(git, done.stderr, self._private.branch) or git.failure(done, "update-ref")
 
     async def _check_out(self) -> None:
-        git = self._git.at(
-            self._private.worktree, {**environment(self._private), "GIT_INDEX_FILE": self._private.index}
-        )
+        git = self._git.at(self._private.worktree, self._variables)
         await git.run("read-tree", "-m", "-u", "HEAD")
-        self.notes += await contents_notes(self._private, git, self.config)
+
+    @property
+    def _variables(self) -> dict[str, str | Path]:
+        return {**environment(self._private), "GIT_INDEX_FILE": self._private.index}
+
+    async def _first_look(self) -> Look | None:
+        """How the worktree looks to which nothing was done yet; when its files are too young, after a tick of the clock."""
+        look = await self.watch.look()
+        if look is None or look.certain:
+            return look
+        await asyncio.sleep(_TICK)
+        return await self.watch.look()
+
+
+def _there_already(git: Git, branch: str) -> RepositoryError:
+    return RepositoryError(
+        f"{git.place} has a branch {branch} already", fix=f"remove it with `git branch -D {branch}`, if nobody needs it"
+    )
 
 
 def _not_created(git: Git, printed: bytes, branch: str) -> RepositoryError | None:
-    """The error for a branch whose name clashes with another's: `a` and `a/b` cannot both be branches."""
+    """The error for a branch that is there, or whose name clashes with another's: `a` and `a/b` cannot both be."""
+    if b"reference already exists" in printed:
+        return _there_already(git, branch)
     prefix = branch.partition("/")[0]
     if f"'refs/heads/{prefix}' exists".encode() not in printed:
         return None

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from kugetsu.errors import LeaseLostError
+from kugetsu.workspace.reading import beginning
 from kugetsu.workspace.wording import printable
 
 _NAME: Final = "kugetsu-owner"
@@ -58,10 +59,8 @@ class Owner:
     @property
     def holds(self) -> bool:
         """Whether nobody else took it over."""
-        try:
-            return self._path.read_bytes() == self._token
-        except (FileNotFoundError, NotADirectoryError):
-            return True
+        found = beginning(self._path)
+        return found is None or found == self._token
 
 
 def in_use(repository: Path) -> bool:

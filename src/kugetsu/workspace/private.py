@@ -19,6 +19,7 @@ from kugetsu.errors import WorkspaceError
 from kugetsu.tasks import BRANCH_PREFIX
 from kugetsu.workspace.base import Base
 from kugetsu.workspace.failures import refused_by_machine
+from kugetsu.workspace.reading import beginning
 from kugetsu.workspace.wording import printable
 
 _NEVER_COMMITTED: Final = b"""
@@ -33,6 +34,9 @@ __pycache__/
 .kugetsu-*.tmp
 """
 """Added to the private repository's `info/exclude`; files that are tracked already are not concerned."""
+
+INDEX_PREFIX: Final = "index.kugetsu-"
+"""What files of ours beside the worktree's index are called; a new run removes those of earlier ones."""
 
 ALTERNATES: Final = "objects/info/alternates"
 _TAKEN_OVER: Final = ("shallow", "info/attributes", "info/exclude")
@@ -188,25 +192,42 @@ def link_worktree(private: Private) -> None:
     Raises:
         OSError: the machine refused.
     """
-    private.admin.mkdir(parents=True, exist_ok=True)
-    _write_missing(private.admin / "commondir", b"../..\n")
-    _write_missing(private.admin / "gitdir", os.fsencode(private.link) + b"\n")
-    if not _is_head(private.admin / "HEAD"):
-        (private.admin / "HEAD").write_bytes(b"ref: refs/heads/" + os.fsencode(private.branch) + b"\n")
-    _write_missing(private.admin / "locked", b"a task of Kugetsu works here\n")
+    admin = private.admin
+    if not admin.is_dir():
+        admin.mkdir(parents=True, exist_ok=True)
+    _write_missing(admin / "commondir", b"../..\n")
+    _write_missing(admin / "gitdir", os.fsencode(private.link) + b"\n")
+    if not _is_head(admin / "HEAD"):
+        (admin / "HEAD").write_bytes(b"ref: refs/heads/" + os.fsencode(private.branch) + b"\n")
+    _write_missing(admin / "locked", b"a task of Kugetsu works here\n")
     if private.worktree_exists:
         _write_missing(private.link, b"gitdir: " + os.fsencode(private.admin) + b"\n")
 
 
+def rules_of(common: Path) -> str:
+    """What `Private.rules` is of a repository that was made from a source, as the source is now, and not changed since.
+
+    Args:
+        common: the source.
+    """
+    exclude = common / "info" / "exclude"
+    written = (exclude.read_bytes() if exclude.is_file() else b"") + _NEVER_COMMITTED
+    return hashlib.sha256(b"\0".join((alternate(common / "objects"), written))).hexdigest()
+
+
 def _write_missing(path: Path, contents: bytes) -> None:
     """Write a file that is not there, or that a crash left empty."""
-    if not os.path.lexists(path) or (path.is_file() and not path.is_symlink() and not path.stat().st_size):
+    try:
+        found = path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        found = None
+    if found is None or (stat.S_ISREG(found.st_mode) and not found.st_size):
         path.write_bytes(contents)
 
 
 def _is_head(path: Path) -> bool:
     """Whether a HEAD file says anything; one cut by a crash is empty."""
-    return path.is_file() and re.match(rb"ref: refs/|[0-9a-f]{40}", path.read_bytes()) is not None
+    return re.match(rb"ref: refs/|[0-9a-f]{40}", beginning(path) or b"") is not None
 
 
 def _copy(source: Path, target: Path) -> None:

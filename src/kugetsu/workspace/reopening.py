@@ -10,18 +10,26 @@ from kugetsu.workspace.delivery import branch_in
 from kugetsu.workspace.discarding import discard, end_git, sweep
 from kugetsu.workspace.facts import facts_of
 from kugetsu.workspace.git import Git, agent_environment
-from kugetsu.workspace.making import Making
+from kugetsu.workspace.making import Known, Making
 from kugetsu.workspace.owner import Owner
 from kugetsu.workspace.private import Private
 from kugetsu.workspace.repairing import is_cut, repair, repair_branches
 from kugetsu.workspace.snapshots import find_snapshot
 from kugetsu.workspace.source import Source
+from kugetsu.workspace.state import environment
+from kugetsu.workspace.watching import watch_of
 from kugetsu.workspace.wording import printable
 from kugetsu.workspace.workspace import GitWorkspace
 
 
 async def reopen(
-    source: Source, private: Private, place: Place, snapshot: str, environ: Mapping[str, str], since: float
+    source: Source,
+    private: Private,
+    place: Place,
+    snapshot: str,
+    environ: Mapping[str, str],
+    known: Known,
+    since: float,
 ) -> GitWorkspace:
     """Find a worktree again as its last run left it.
 
@@ -34,6 +42,7 @@ async def reopen(
         place: as it was written down.
         snapshot: what a worktree that is gone is made from.
         environ: the user's environment.
+        known: what the program knows already.
         since: when the worktree was ours already; see `end_marked`.
 
     Raises:
@@ -44,7 +53,7 @@ async def reopen(
     for directory in (private.worktree, private.repository):
         await sweep(directory)
     if not private.exists:
-        await _make_around(source, private, place, environ)
+        await _make_around(source, private, place, environ, known)
     owner = Owner(private.repository)
     owner.claim()
     await asyncio.to_thread(repair, private, source.common)
@@ -57,7 +66,8 @@ async def reopen(
         if kept:
             await asyncio.to_thread(repair_branches, private, kept.standing)
     (private.repository / CLOSED).unlink(missing_ok=True)
-    workspace = GitWorkspace(private, source, place.base, git, facts_of(place), owner)
+    watch = watch_of(private, git.at(private.repository, environment(private)), known.book)
+    workspace = GitWorkspace(private, source, place.base, git, facts_of(place), owner, watch)
     await workspace.resume(snapshot)
     return workspace
 
@@ -72,7 +82,9 @@ async def _look_for_base(git: Git, source: Source, private: Private, base: str) 
         )
 
 
-async def _make_around(source: Source, private: Private, place: Place, environ: Mapping[str, str]) -> None:
+async def _make_around(
+    source: Source, private: Private, place: Place, environ: Mapping[str, str], known: Known
+) -> None:
     """Make the repository anew, at the branch in the source, around the worktree if there is one."""
     tip, _ = await branch_in(source, private.branch)
     if not tip and not private.worktree_exists:
@@ -82,5 +94,5 @@ async def _make_around(source: Source, private: Private, place: Place, environ: 
             fix="submit the task again",
         )
     await discard(private.repository)
-    making = Making(source, private, environ)
+    making = Making(source, private, environ, known)
     await making.make_around(tip or place.base, delivered=bool(tip))

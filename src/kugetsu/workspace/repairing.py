@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from kugetsu.workspace.durable import write_ref
-from kugetsu.workspace.following import INDEX_PREFIX
-from kugetsu.workspace.private import ALTERNATES, Private, alternate, link_worktree
+from kugetsu.workspace.private import ALTERNATES, INDEX_PREFIX, Private, alternate, link_worktree
 from kugetsu.workspace.stale import remove_locks
 from kugetsu.workspace.standing import Standing
 

@@ -22,10 +22,9 @@ from kugetsu.workspace.adding import GITLINK, copy_index, force_add, look_at_all
 from kugetsu.workspace.closed import closed_folders, open_folder
 from kugetsu.workspace.commit import OF_A_MERGE
 from kugetsu.workspace.durable import replace_file
-from kugetsu.workspace.following import INDEX_PREFIX
 from kugetsu.workspace.git import Git
 from kugetsu.workspace.owner import Owner
-from kugetsu.workspace.private import Private, link_worktree
+from kugetsu.workspace.private import INDEX_PREFIX, Private, link_worktree
 from kugetsu.workspace.snapshots import BEFORE_RESTORE, Kept, Snapshots, folder
 from kugetsu.workspace.stale import remove_locks
 from kugetsu.workspace.standing import Standing, sparse_now
@@ -41,7 +40,8 @@ _BEGUN: Final = (
 """What git keeps of anything that it has begun and not ended."""
 
 _MARK: Final = "kugetsu-restoring"
-_ASIDE: Final = "kugetsu-aside"
+ASIDE: Final = "kugetsu-aside"
+"""A directory in the private repository: what stood in the way of a snapshot, and no commit can hold."""
 
 
 class _Way(msgspec.Struct, frozen=True):
@@ -176,7 +176,7 @@ class Restoring:
     def _move_aside(self, names: set[bytes]) -> tuple[str, ...]:
         if not names:
             return ()
-        place = self._private.repository / _ASIDE / secrets.token_hex(4)
+        place = self._private.repository / ASIDE / secrets.token_hex(4)
         for name in sorted(names):
             here = self._private.worktree / os.fsdecode(name)
             if os.path.lexists(here):

@@ -144,22 +144,34 @@ class Snapshots:
     Args:
         private: whose.
         git: git, bound to the worktree and run in the private repository.
-        task_id: of the task.
         base: what counts as checked out when nothing is.
         owner: asked before anything is named.
+        lookout: finds out what is checked out.
+        index: follows the worktree.
+        first: whether there are none yet.
     """
 
-    def __init__(self, private: Private, git: Git, task_id: str, base: str, owner: Owner) -> None:
+    def __init__(
+        self,
+        private: Private,
+        git: Git,
+        base: str,
+        owner: Owner,
+        lookout: Lookout,
+        index: FollowingIndex,
+        *,
+        first: bool = False,
+    ) -> None:
         self._private = private
         self._git = git
-        self._task_id = task_id
-        self._folder = folder(task_id)
-        self._stamp: int | None = None
+        self._task_id = private.task_id
+        self._folder = folder(private.task_id)
+        self._stamp = 0 if first else None
         self._base = base
         self._owner = owner
-        self._lookout = Lookout(private, git)
+        self._lookout = lookout
         self._made = 0
-        self.index = FollowingIndex(private, git.at(private.worktree, {}))
+        self.index = index
         self._last: Kept | None = None
         self._dirty = True
 
@@ -171,7 +183,10 @@ class Snapshots:
             OSError: the machine refused.
             LeaseLostError: another process has the worktree.
         """
-        standing, before, followed = await self.follow()
+        self._check_worktree()
+        standing, before = await self.standing()
+        followed = await self.index.keep_up(before)
+        self._dirty = self._dirty or followed.changed
         last = self._last if self._last and self._last.standing == standing else None
         if last and not self._dirty:
             return msgspec.structs.replace(last, unsaved=followed.unsaved)
@@ -182,6 +197,7 @@ class Snapshots:
         self._owner.check()
         kept = await self.keep(str(turn), tree, standing)
         self.adopt(kept)
+        self.index.holds(tree)
         self._made += 1
         if self._made % _PRUNED_AFTER == 0:
             with suppress(KugetsuError):  # then it is done the next time
@@ -198,12 +214,15 @@ class Snapshots:
         Returns:
             What is checked out, as it stands and as a commit, and what was found.
         """
-        if not self._private.worktree_exists:
-            raise WorkspaceError(f"the worktree {printable(self._private.worktree)} was removed")
+        self._check_worktree()
         standing, before = await self.standing()
         followed = await self.index.follow(before, rules=rules)
         self._dirty = self._dirty or followed.changed
         return standing, before, followed
+
+    def _check_worktree(self) -> None:
+        if not self._private.worktree_exists:
+            raise WorkspaceError(f"the worktree {printable(self._private.worktree)} was removed")
 
     async def standing(self) -> tuple[Standing, str]:
         """Where the repository stands, and the commit that counts as checked out."""

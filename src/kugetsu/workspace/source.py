@@ -27,6 +27,8 @@ class Source(msgspec.Struct, frozen=True):
         shallow: whether its history is cut.
         checkout: whether there are files of the user that may be uncommitted.
         mirror: whether it is the mirror of a URL.
+        admin: where git keeps HEAD and index of the user's checkout, or of a bare repository; None when not plain to see.
+        trees: the trees of commits that were looked up there before.
         missing: the end of the path that the user named, as far as it is no longer in the checkout.
     """
 
@@ -38,6 +40,8 @@ class Source(msgspec.Struct, frozen=True):
     checkout: bool
     mirror: bool = False
     missing: Path = Path()
+    admin: Path | None = None
+    trees: dict[str, str] = {}
 
     @property
     def subdirectory(self) -> Path:
@@ -157,7 +161,26 @@ def _source(
     mirror: bool,
 ) -> Source:
     store = Git(common, {**agent_environment(environ), "GIT_DIR": str(common)}, here.place)
-    return Source(here, store, common, object_format, shallow, checkout, mirror)
+    admin = _admin(here.cwd, common)
+    return Source(here, store, common, object_format, shallow, checkout, mirror, admin=admin, trees={})
+
+
+def _admin(path: Path, common: Path) -> Path | None:
+    """See `Source.admin`."""
+    top = repository_top(path)
+    link = top / ".git"
+    try:
+        if not os.path.lexists(link):
+            found = path
+        elif link.is_dir():
+            found = link
+        else:
+            found = link.parent / os.fsdecode(link.read_bytes().removeprefix(b"gitdir: ").removesuffix(b"\n"))
+        shared = found / "commondir"
+        whole = found / os.fsdecode(shared.read_bytes().removesuffix(b"\n")) if shared.exists() else found
+        return found if (whole / "objects").samefile(common / "objects") else None
+    except (OSError, ValueError):
+        return None
 
 
 def _check_directory(path: Path) -> None:

@@ -10,9 +10,8 @@ import msgspec
 
 from kugetsu.workspace.git import Git
 from kugetsu.workspace.private import Private
+from kugetsu.workspace.reading import beginning, head_in, ref_in, tree_in
 
-_HEAD: Final = re.compile(rb"ref: (refs/heads/[^\n]+)\n?")
-_LONGEST_REF: Final = 4096
 _NONE: Final = b"none"
 _DETACHED: Final = b"detached"
 
@@ -86,7 +85,7 @@ def sparse_now(private: Private) -> str:
 
 
 class Lookout:
-    """Finds out where a repository stands, without a process as long as nothing has moved.
+    """Finds out where a repository stands; git is asked only for what is not plain to see.
 
     Args:
         private: whose.
@@ -96,8 +95,14 @@ class Lookout:
     def __init__(self, private: Private, git: Git) -> None:
         self._private = private
         self._git = git
+        self._own = f"refs/heads/{private.branch}"
+        self._trees: dict[str, str] = {}
         self._seen: tuple[object, ...] = ()
         self._standing = Standing(b"", "", "")
+
+    def learn(self, commit: str, tree: str) -> None:
+        """Take it for known that a commit is there, and what tree it has."""
+        self._trees[commit] = tree
 
     async def look(self) -> Standing:
         """Where it stands now.
@@ -106,32 +111,53 @@ class Lookout:
             RepositoryError, WorkspaceError: git failed.
             OSError: the repository cannot be read.
         """
-        head = self._head()
+        head, detached = head_in(self._private.admin)
+        own = os.fsencode(self._own)
+        branch = ref_in(self._private.repository, own)
+        commit = branch if head == own else ref_in(self._private.repository, head) if head else detached
+        if self._is_known(commit) and self._is_known(branch):
+            return Standing(head, commit, branch)
+        return await self._ask(head)
+
+    async def trees(self, *commits: str) -> list[str]:
+        """The tree of each commit; empty for one that is none.
+
+        Raises:
+            RepositoryError, WorkspaceError: git failed.
+        """
+        asked = [commit for commit in commits if not self._is_known(commit)]
+        found = await self._git.resolve(*(f"{commit}^{{tree}}" for commit in asked)) if asked else []
+        self._trees |= {commit: tree for commit, tree in zip(asked, found, strict=True) if tree}
+        return [self._trees.get(commit, "") for commit in commits]
+
+    def _is_known(self, commit: str) -> bool:
+        """Whether it is a commit for certain."""
+        if commit and commit not in self._trees and (tree := tree_in(self._private.repository, commit)):
+            self._trees[commit] = tree
+        return commit in self._trees
+
+    async def _ask(self, head: bytes) -> Standing:
         seen = self._marks(head)
         if seen != self._seen:
-            names = ("HEAD", f"refs/heads/{self._private.branch}")
-            commit, branch = await self._git.resolve(*(f"{name}^{{commit}}" for name in names))
+            names = [f"{name}^{{{kind}}}" for kind in ("commit", "tree") for name in ("HEAD", self._own)]
+            commit, branch, tree, other = await self._git.resolve(*names)
+            self._trees |= {name: found for name, found in ((commit, tree), (branch, other)) if name and found}
             self._standing, self._seen = Standing(head, commit, branch), seen
         return self._standing
-
-    def _head(self) -> bytes:
-        found = _HEAD.fullmatch((self._private.admin / "HEAD").read_bytes())
-        return found[1] if found else b""
 
     def _marks(self, head: bytes) -> tuple[object, ...]:
         """What changes when HEAD or one of the branches is moved."""
         repository = self._private.repository
-        names = {os.fsdecode(head), f"refs/heads/{self._private.branch}"} - {""}
-        found = [_beginning(repository / name) for name in sorted(names) if ".." not in name]
+        names = {os.fsdecode(head), self._own} - {""}
+        found = [_contents(repository / name) for name in sorted(names) if ".." not in name]
         if any(contents.startswith(b"ref:") for contents in found):  # it moves with another branch
             return (object(),)
-        return (_beginning(self._private.admin / "HEAD"), mark(repository / "packed-refs"), *found)
+        return (_contents(self._private.admin / "HEAD"), mark(repository / "packed-refs"), *found)
 
 
-def _beginning(path: Path) -> bytes:
+def _contents(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
-            return file.read(_LONGEST_REF)
+        return beginning(path) or b""
     except OSError:
         return b""
 

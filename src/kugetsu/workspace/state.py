@@ -12,6 +12,7 @@ import msgspec
 from kugetsu.errors import WorkspaceError
 from kugetsu.workspace.git import Git
 from kugetsu.workspace.private import Private, link_worktree
+from kugetsu.workspace.standing import Lookout
 from kugetsu.workspace.wording import printable
 
 MARKER: Final = "KUGETSU_REPOSITORY"
@@ -40,7 +41,7 @@ class State(msgspec.Struct, frozen=True):
     aside: bool = False
 
 
-async def read_state(private: Private, git: Git, base: str) -> State:
+async def read_state(private: Private, git: Git, base: str, lookout: Lookout | None = None) -> State:
     """Find out what is checked out and what the work is.
 
     The work is what is checked out, wherever the agent went, unless the task's branch already contains that and more:
@@ -57,11 +58,13 @@ async def read_state(private: Private, git: Git, base: str) -> State:
             fix=f"see {printable(private.worktree)}",
         )
     link_worktree(private)
-    [head, branch] = await git.resolve("HEAD^{commit}", f"refs/heads/{private.branch}^{{commit}}")
-    checked_out = head or branch or base
+    lookout = lookout or Lookout(private, git)
+    standing = await lookout.look()
+    branch = standing.branch
+    checked_out = standing.commit or branch or base
     aside = branch not in {"", checked_out} and await _is_part(git, checked_out, branch)
     tip = branch if aside else checked_out
-    [tree, tip_tree] = await git.resolve(f"{checked_out}^{{tree}}", f"{tip}^{{tree}}")
+    [tree, tip_tree] = await lookout.trees(checked_out, tip)
     return State(checked_out, tree, tip, tip_tree, _merging(private.admin / "MERGE_HEAD"), aside)
 
 

@@ -14,23 +14,35 @@ from kugetsu.failpoints import reach
 from kugetsu.tasks import Changes, Place
 from kugetsu.workspace.boot import Boot
 from kugetsu.workspace.changes import Difference, commits_between, difference
-from kugetsu.workspace.closing import CLOSED, clean, inner_repositories, other_work, removable
+from kugetsu.workspace.closing import (
+    CLOSED,
+    all_but_snapshots,
+    clean,
+    has_unknown_commits,
+    inner_repositories,
+    other_work,
+    removable,
+)
 from kugetsu.workspace.commit import commit_result
 from kugetsu.workspace.delivery import DELIVERED, TIP, branch_in, deliver
 from kugetsu.workspace.discarding import discard
 from kugetsu.workspace.durable import read_refs, write_ref
 from kugetsu.workspace.facts import Facts
 from kugetsu.workspace.failures import refused_by_machine
+from kugetsu.workspace.following import FollowingIndex
 from kugetsu.workspace.git import Git
 from kugetsu.workspace.inheriting import inherit, on_own_branch, pruned
 from kugetsu.workspace.owner import Owner
 from kugetsu.workspace.private import Private, link_worktree
+from kugetsu.workspace.references import free_branch_at, references_mark
 from kugetsu.workspace.restoring import Restoring
 from kugetsu.workspace.result import Result, result
+from kugetsu.workspace.settled import Settled
 from kugetsu.workspace.snapshots import ORIGIN, Kept, Snapshots, find_snapshot, folder
 from kugetsu.workspace.source import Source
-from kugetsu.workspace.standing import Standing
+from kugetsu.workspace.standing import Lookout, Standing
 from kugetsu.workspace.state import State, environment, read_state
+from kugetsu.workspace.watching import Origin, Watch
 from kugetsu.workspace.wording import printable
 
 
@@ -44,6 +56,8 @@ class GitWorkspace:
         git: git, with the environment of agents.
         facts: what was known when it was made.
         owner: asked before anything is changed.
+        watch: looks at the worktree.
+        origin: what is known of a worktree that was just made.
     """
 
     def __init__(
@@ -54,6 +68,8 @@ class GitWorkspace:
         git: Git,
         facts: Facts,
         owner: Owner,
+        watch: Watch,
+        origin: Origin | None = None,
     ) -> None:
         self._private = private
         self._source = source
@@ -64,7 +80,14 @@ class GitWorkspace:
         self._delivered = base
         self._owner = owner
         self._boot = Boot(private.repository)
-        self._snapshots = Snapshots(private, self._git, private.task_id, base, owner)
+        self._watch = watch
+        self._settled = Settled(private, watch, origin)
+        self._references = origin.refs if origin else b""
+        self._lookout = Lookout(private, self._git)
+        if origin:
+            self._lookout.learn(origin.commit, origin.tree)
+        index = FollowingIndex(private, self._files, watch, origin)
+        self._snapshots = Snapshots(private, self._git, base, owner, self._lookout, index, first=origin is not None)
         self._restoring = Restoring(private, self._git, private.task_id, self._snapshots, owner)
 
     @property
@@ -196,14 +219,23 @@ class GitWorkspace:
         with _workspace_errors():
             self._owner.check()
             state = await self._state()
-            if not self._private.worktree_exists:
+            if not self._private.worktree_exists or await self._settled.holds(state):
                 return False
             async with result(self._private, self._files, state) as found:
                 self._note_left_out(found)
                 if found.pending:
                     check = self._owner.check
                     await commit_result(self._private, self._git, state, found, message, self._facts.identity, check)
-                return found.pending
+            if not found.pending and not found.uncommitted:
+                self._settled.found(state)
+            elif found.pending and not (found.conflict or found.unsaved or state.aside):
+                await self._note_commit(found.tree)
+            return found.pending
+
+    async def _note_commit(self, tree: str) -> None:
+        state = await self._state()
+        if state.tip_tree == tree:
+            self._settled.committed(state)
 
     async def changes(self) -> Changes:
         """Compute what the worktree holds relative to the base. Changes nothing; may be called twice.
@@ -214,7 +246,7 @@ class GitWorkspace:
         with _workspace_errors():
             state = await self._state()
             found, uncommitted = await self._examine(state)
-            commits = await commits_between(self._git, self._base, state.tip)
+            commits = await commits_between(self._git, self._base, state.tip) if state.tip != self._base else ()
             return Changes(commits, found.files_changed, found.insertions, found.deletions, uncommitted)
 
     async def deliver(self) -> None:
@@ -226,18 +258,34 @@ class GitWorkspace:
         with _workspace_errors():
             self._owner.check()
             state = await self._state()
-            await deliver(self._source, self._private, self._git, state.tip, self._delivered)
+            await deliver(self._source, self._private, state.tip, self._delivered)
             await self._remember_delivery(state.tip)
             if self._source.mirror and state.tip != self._base:
                 self._note(
                     f"The branch is in the mirror of {self._source.place};"
                     f" get it with: git fetch {shlex.quote(str(self._source.common))} {self.branch}"
                 )
-            for name in await other_work(self._private, self._git, state.tip):
-                self._note(
-                    f"Commits of `{printable(name)}` are not part of {self.branch};"
-                    f" they are kept in {printable(self._private.repository)}."
-                )
+            await self._look_for_other_work(state.tip)
+
+    async def _look_for_other_work(self, tip: str) -> None:
+        references = await asyncio.to_thread(references_mark, self._private)
+        if references and references == self._references:
+            return
+        self._references = b""
+        if not await has_unknown_commits(self._git, *all_but_snapshots(self._private)):
+            self._references = references
+            return
+        for name in await other_work(self._git, tip):
+            self._note(
+                f"Commits of `{printable(name)}` are not part of {self.branch};"
+                f" they are kept in {printable(self._private.repository)}."
+            )
+
+    def _source_has_everything(self) -> bool:
+        """Whether every commit of the repository is known to be in the source, because nothing has moved since."""
+        if free_branch_at(self._source.common, self.branch) != self._delivered:
+            return False
+        return self._references != b"" and references_mark(self._private) == self._references
 
     async def close(self, *, keep: bool = False, residue: bool = False) -> bool:
         """Remove the worktree if all its work is delivered; see `protocols.Workspace`. The repository stays."""
@@ -254,6 +302,7 @@ class GitWorkspace:
             self._owner.check()
             (self._private.repository / CLOSED).touch()
             self._snapshots.index.forget()
+            self._watch.forget()
             if not await discard(self.path):
                 self._note(f"Not everything of {printable(self.path)} could be removed.")
 
@@ -288,7 +337,7 @@ class GitWorkspace:
 
     async def _latest(self, snapshot: str) -> Kept:
         """What a worktree that is gone is made from: what is checked out, unless the snapshot holds other files."""
-        state = await read_state(self._private, self._git, self._base)
+        state = await read_state(self._private, self._git, self._base, self._lookout)
         kept = await self._find(snapshot) if snapshot else None
         if kept and kept.tree != state.tip_tree:
             return kept
@@ -304,7 +353,8 @@ class GitWorkspace:
 
     async def _remember_delivery(self, commit: str) -> None:
         self._delivered = commit
-        await asyncio.to_thread(write_ref, self._private.repository, DELIVERED, commit)
+        if read_refs(self._private.repository, DELIVERED) != [commit]:
+            await asyncio.to_thread(write_ref, self._private.repository, DELIVERED, commit)
 
     def _tie(self) -> None:
         """Make sure that git finds the worktree."""
@@ -319,7 +369,7 @@ class GitWorkspace:
     async def _state(self) -> State:
         if not self._private.worktree_exists:
             self._note(f"The worktree {printable(self.path)} was removed; only what was committed is left.")
-        return await read_state(self._private, self._git, self._base)
+        return await read_state(self._private, self._git, self._base, self._lookout)
 
     async def _safe_to_remove(self, *, residue: bool) -> bool:
         with _workspace_errors():
@@ -328,17 +378,23 @@ class GitWorkspace:
                 return False
             if not residue and not await clean(self._private, self._git, state, self._base):
                 return False
-            return await removable(self._private, self._git)
+            delivered = await asyncio.to_thread(self._source_has_everything)
+            return await removable(self._private, self._git, delivered=delivered)
 
     async def _examine(self, state: State) -> tuple[Difference, bool]:
         """How the result differs from the base, and whether it is uncommitted."""
         if not self._private.worktree_exists:
             return await difference(self._git, self._base, state.tip), False
+        if await self._settled.holds(state):
+            same = state.tip == self._base
+            return Difference() if same else await difference(self._git, self._base, state.tip), False
         async with result(self._private, self._files, state) as found:
             self._note_left_out(found)
             changed = await difference(self._git, self._base, found.tree)
             self._note_unsaved(inner_repositories(self._private, changed))
-            return changed, found.uncommitted
+        if not found.uncommitted:
+            self._settled.found(state)
+        return changed, found.uncommitted
 
     def _note(self, sentence: str) -> None:
         self._notes.setdefault(sentence)

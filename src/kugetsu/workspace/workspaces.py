@@ -3,7 +3,7 @@
 import asyncio
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -14,12 +14,13 @@ from kugetsu.processes import moment
 from kugetsu.tasks import Place, Task, branch_name
 from kugetsu.workspace.address import RemoteUrl, parse_address
 from kugetsu.workspace.base import resolve_base
-from kugetsu.workspace.closing import forget
 from kugetsu.workspace.discarding import clear, discard, sweep
 from kugetsu.workspace.facts import Facts, facts_of
 from kugetsu.workspace.failures import refused_by_machine
+from kugetsu.workspace.forgetting import Undelivered, forget, no_repository, undelivered
 from kugetsu.workspace.git import Git, agent_environment
-from kugetsu.workspace.making import Making
+from kugetsu.workspace.holding import held
+from kugetsu.workspace.making import Known, Making
 from kugetsu.workspace.mirror import fetch_mirror, mirror_path, open_mirror
 from kugetsu.workspace.private import Private, private_of, task_id_of
 from kugetsu.workspace.reopening import reopen
@@ -46,6 +47,8 @@ class GitWorkspaces:
         self._environ = environ
         self._room = asyncio.Semaphore(_AT_ONCE)
         self._git_is_good = False
+        self._asking = asyncio.Lock()
+        self._known = Known(environ)
 
     async def verify(self, task: Task) -> None:
         """Look whether a worktree could be made, without making anything. A remote repository is not asked.
@@ -59,8 +62,8 @@ class GitWorkspaces:
         address = parse_address(task.repo)
         if isinstance(address, RemoteUrl):
             return
-        source = await open_source(address, self._environ)
-        await source.config()
+        source = await self._known.sources.open(address)
+        await self._known.sources.config(source)
         await resolve_base(source, task.base)
 
     async def create(self, task: Task, *, again: bool = False) -> GitWorkspace:
@@ -94,29 +97,66 @@ class GitWorkspaces:
         await self._check_git()
         try:
             source = await self._open_as_it_is(task.repo, facts_of(place))
-            async with self._room:
-                return await reopen(source, private, place, snapshot, self._environ, since)
+            async with self._room, held(private):
+                return await reopen(source, private, place, snapshot, self._environ, self._known, since)
         except OSError as error:
             raise refused_by_machine(error, "use the worktree") from error
 
-    async def forget(self, task_id: str, place: Place) -> bool:
+    async def forget(
+        self,
+        task_id: str,
+        place: Place,
+        *,
+        sure: Callable[[], Awaitable[bool]] | None = None,
+        given_up: bool = False,
+    ) -> bool:
         """Remove the snapshots and the private repository of a task that is over; False when undelivered work is there.
 
         Work is undelivered when the source has no branch with it: a commit on any branch, tag or stash, an uncommitted
         file, a repository inside the worktree. Commits that only a snapshot holds were taken back, and go.
+
+        Args:
+            task_id: whose.
+            place: as it was written down.
+            sure: asked when nobody can begin to use the files any more; False to leave them. For tasks that may be taken
+                up again at any moment.
+            given_up: see `forgetting.undelivered`.
 
         Raises:
             WorkspaceError: the machine refused.
         """
         private = private_of(self._home, task_id, place.branch)
         try:
-            for directory in (private.worktree, private.repository):
-                await sweep(directory)
-            if not private.exists:
-                return not private.worktree_exists and await discard(private.repository)
-            return await forget(private, place, self._environ)
+            async with held(private, needed=sure is not None):
+                if sure and not await sure():
+                    return False
+                for directory in (private.worktree, private.repository):
+                    await sweep(directory)
+                if not private.exists:
+                    return not private.worktree_exists and await discard(private.repository)
+                return await forget(private, place, self._environ, given_up=given_up)
         except OSError as error:
             raise refused_by_machine(error, "remove the task's repository") from error
+
+    async def undelivered(self, task_id: str, place: Place, *, given_up: bool = False) -> Undelivered | None:
+        """What would be lost with a task's files, see `forgetting.undelivered`. Changes nothing.
+
+        Raises:
+            WorkspaceError: the machine refused; it is not known.
+        """
+        private = private_of(self._home, task_id, place.branch)
+        if not private.exists:
+            return no_repository(private) if private.worktree_exists else None
+        try:
+            return await undelivered(private, place, self._environ, given_up=given_up)
+        except OSError as error:
+            raise refused_by_machine(error, "look at the task's repository") from error
+
+    async def remembers(self, task_id: str, place: Place) -> bool:
+        """Whether a task's snapshots are still there; not once it was forgotten. Waits for whoever is about to do that."""
+        private = private_of(self._home, task_id, place.branch)
+        async with held(private):
+            return private.exists
 
     def _private(self, task: Task, branch: str = "") -> Private:
         if not _TASK_ID.fullmatch(task.id):
@@ -124,9 +164,10 @@ class GitWorkspaces:
         return private_of(self._home, task.id, branch or branch_name(task.id, task.prompt))
 
     async def _check_git(self) -> None:
-        if not self._git_is_good:
-            await git_version(self._environ)
-            self._git_is_good = True
+        async with self._asking:
+            if not self._git_is_good:
+                await git_version(self._environ)
+                self._git_is_good = True
 
     async def _create(
         self, task: Task, base: str, *, again: bool, origin: tuple[Private, str] | None = None
@@ -136,7 +177,7 @@ class GitWorkspaces:
         try:
             source = await self._open(task.repo)
             reach("workspace.before")
-            async with self._room:
+            async with self._room, held(private):
                 notes = await clear(source, private) if again else ()
                 workspace = await self._make(source, private, base, origin, notes)
         except OSError as error:
@@ -148,7 +189,7 @@ class GitWorkspaces:
         address = parse_address(repo)
         if isinstance(address, RemoteUrl):
             return await fetch_mirror(self._home, address, self._environ)
-        return await open_source(address, self._environ)
+        return await self._known.sources.open(address)
 
     async def _open_as_it_is(self, repo: str, facts: Facts) -> Source:
         """Open it without asking a remote, nor git if what is known of it still holds."""
@@ -172,14 +213,18 @@ class GitWorkspaces:
         origin: tuple[Private, str] | None,
         notes: tuple[str, ...],
     ) -> GitWorkspace:
-        making = Making(source, private, self._environ)
+        making = Making(source, private, self._environ, self._known)
         making.notes += notes
         try:
             await making.make(base)
             git = Git(private.repository, agent_environment(self._environ), str(private.repository))
-            workspace = GitWorkspace(private, source, making.base.commit, git, making.facts, making.owner)
+            origin_here = None if origin and origin[1] else making.origin
+            workspace = GitWorkspace(
+                private, source, making.base.commit, git, making.facts, making.owner, making.watch, origin_here
+            )
             if origin and origin[1]:
-                await workspace.take_over(origin[1], origin[0])
+                async with held(origin[0]):
+                    await workspace.take_over(origin[1], origin[0])
             private.made.touch()
         except BaseException:
             await finish(making.undo())

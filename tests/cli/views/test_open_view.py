@@ -25,7 +25,7 @@ from kugetsu.cli.views.plain import PlainScreen
 from kugetsu.events import Event, EventsDropped, Noted, ReplyDelta, TaskHalted, decode_event
 from kugetsu.tasks import Outcome
 
-KINDS: list[ViewKind] = ["auto", "live", "plain", "changes", "json", "none"]
+KINDS: list[ViewKind] = ["auto", "live", "plain", "json", "none"]
 
 
 @contextmanager
@@ -83,16 +83,6 @@ def test_plain_lines_have_time_task_and_words(events: list[Event]) -> None:
     assert lines[4] == "00:00:07 k3f9 turn 1 bash: pytest -q"
     assert len(lines) == 9
     assert "\x1b" not in stream.getvalue()
-
-
-def test_a_servers_log_says_only_how_tasks_stand(events: list[Event]) -> None:
-    stream = io.StringIO()
-    show("changes", stream, [*events, Noted(task="k3f9abcdef", message="a\nnote", at=0.0)])
-    assert stream.getvalue().splitlines() == [
-        "2026-01-01 00:00:01 k3f9abcdef started with scripted:demo: fix the parser",
-        "2026-01-01 00:00:13 k3f9abcdef failed (check_failed): it exited with 2",
-        "1970-01-01 00:00:00 k3f9abcdef note: a note",
-    ]
 
 
 def test_lines_of_many_threads_are_never_torn(events: list[Event], tmp_path: Path) -> None:

@@ -4,88 +4,159 @@ import asyncio
 import os
 import signal
 import sys
+import time
 from pathlib import Path
+from typing import Final
 
 import click
+import msgspec
 
 from kugetsu.app.desk import SERVING
 from kugetsu.app.house import House
+from kugetsu.app.maintenance import Maintenance
 from kugetsu.app.tuning import tune_process
 from kugetsu.cli.exits import Exit
-from kugetsu.cli.foreground import say
 from kugetsu.cli.options import config_option, load, notify
 from kugetsu.cli.stopping import Stop, end_at_once, heeding_signals
-from kugetsu.cli.views import View, one_line, open_view
-from kugetsu.config import Settings, state_home
-from kugetsu.errors import KugetsuError
+from kugetsu.config import LogFormat, Settings, prepare_home, state_home
+from kugetsu.engine import sole_daemon
+from kugetsu.logs import Log, known_secrets, open_log
+from kugetsu.processes import protect_self
 from kugetsu.protocols import Claim
 from kugetsu.shadows import Shadow
+
+_REPORT_SECONDS: Final = 60.0
+"""How often the log says how things stand, while tasks run."""
 
 
 @click.command("serve")
 @click.option("--slots", type=click.IntRange(1), metavar="N", help="Work on so many tasks at once. Default: as set.")
 @click.option("--until-idle", is_flag=True, help="End once nothing runs and nothing is pending.")
+@click.option("--log-format", type=click.Choice(["readable", "json"]), help="Of the lines on stderr. Default: as set.")
 @config_option
-def serve_command(slots: int | None, config_file: Path | None, *, until_idle: bool) -> int:
+def serve_command(
+    slots: int | None, log_format: LogFormat | None, config_file: Path | None, *, until_idle: bool
+) -> int:
     """Work on the queue, many tasks at once, until a signal comes. One line on stderr for each change of a task.
+
+    Tasks start while the machine has room: slots, memory, disk. What their agents run waits for one of a few slots of
+    its own. Only one `serve` works on a state directory.
 
     SIGTERM and Ctrl-C stop gracefully: agents end their turn, what takes longer is interrupted, and all go on at the next
     start. A second signal stops at once; so does a crash, and nothing is lost then either. Keys of models and all settings
-    are those of this process.
+    are those of this process. The log is also kept in the state directory, in logs/kugetsu.log.
     """
     loaded = load(config_file=config_file)
     notify(loaded.notices)
-    asyncio.run(_serve(loaded.settings, slots or loaded.settings.queue.slots, until_idle=until_idle))
+    settings = loaded.settings
+    if slots:
+        settings = msgspec.structs.replace(settings, queue=msgspec.structs.replace(settings.queue, slots=slots))
+    if log_format:
+        settings = msgspec.structs.replace(settings, log=msgspec.structs.replace(settings.log, format=log_format))
+    home = prepare_home(state_home(os.environ))
+    secrets = known_secrets(settings, os.environ)
+    with (
+        sole_daemon(home, SERVING, time.time()),
+        open_log(settings.log, home, stream=sys.stderr, secrets=secrets) as log,
+    ):
+        asyncio.run(_serve(settings, home, log, until_idle=until_idle))
     return Exit.COMPLETED
 
 
-async def _serve(settings: Settings, slots: int, *, until_idle: bool) -> None:
+async def _serve(settings: Settings, home: Path, log: Log, *, until_idle: bool) -> None:
     tune_process()
-    async with House(settings, state_home(os.environ), os.environ, name=SERVING) as house:
-        with open_view("changes", sys.stderr) as shown:
-            await _Server(house, shown).serve(slots, until_idle=until_idle)
+    protected = protect_self()
+    async with House(settings, home, os.environ, name=SERVING, on_trouble=log.trouble) as house:
+        await _Server(house, log).serve(until_idle=until_idle, protected=protected)
 
 
 class _Server:
     """A worker that takes tasks from the queue, and says what becomes of them."""
 
-    def __init__(self, house: House, view: View) -> None:
+    def __init__(self, house: House, log: Log) -> None:
         self._house = house
-        self._view = view
-        self._shadows: list[Shadow] = []
+        self._log = log
         self._stop = Stop(house)
+        self._full = ""
 
-    async def serve(self, slots: int, *, until_idle: bool) -> None:
-        say(f"working on up to {slots} tasks at once in {self._house.home}")
+    async def serve(self, *, until_idle: bool, protected: bool) -> None:
+        house, log = self._house, self._log
+        limits, confinement = house.capacity.limits, house.capacity.confinement
+        log.say(
+            "serving",
+            f"working on up to {limits.task_slots} tasks and {limits.command_slots} of their commands at once in {house.home}",
+            task_slots=limits.task_slots,
+            command_slots=limits.command_slots,
+            commands_held_by=confinement.kind,
+            pid=os.getpid(),
+        )
+        if confinement.why:
+            log.say("confinement", f"limits of commands: {confinement.kind}; {confinement.why}", level="warning")
+        if not protected:
+            log.say("unprotected", "when memory is short, the kernel may end this program like any other")
         try:
-            with heeding_signals(self._begin_to_stop, self._leave):
-                await self._house.worker.serve(
-                    self._shadow_of, slots=slots, limits=self._house.limits, until_idle=until_idle
-                )
+            async with Maintenance(house, log.say, log.trouble).running(), asyncio.TaskGroup() as group:
+                reporting = group.create_task(self._report())
+                with heeding_signals(self._begin_to_stop, self._leave):
+                    await house.worker.serve(
+                        self._shadow_of, room=self._room, limits=house.limits, until_idle=until_idle
+                    )
+                reporting.cancel()
         finally:
             self._stop.end()
+        log.say("stopped", "the queue is empty" if until_idle else "stopped")
+
+    def _room(self, running: int) -> int:
+        """How many tasks more may start now; says once why there are none."""
+        gate = self._house.capacity.gate
+        room = gate.tasks_now(running)
+        full = "" if room or running >= gate.limits.task_slots else gate.why_not()
+        if full and not self._full:
+            self._log.say("no_room", f"no task starts at present: {full}", level="warning")
+        self._full = full
+        return room
 
     def _shadow_of(self, claim: Claim) -> Shadow:
-        try:
-            shadow = self._house.shadow_of(claim)
-        except KugetsuError as error:
-            say(f"task {one_line(claim.record.id)} cannot be run: {one_line(str(error))}")
-            raise
-        shadow.feed.attach(self._view.take)
-        self._shadows = [*self._running, shadow]
+        shadow = self._house.shadow_of(claim)
+        logger = self._log.task(claim.record.id, claim.record.runs)
+        logger.enter()
+        shadow.feed.attach(logger.take)
         return shadow
 
+    async def _report(self) -> None:
+        """Say now and then how things stand, while there is anything to say."""
+        while True:
+            await self._house.clock.sleep(_REPORT_SECONDS)
+            if not self._house.worker.shadows.spawned:
+                continue
+            now = self._house.capacity.gate.status()
+            doing = [info.doing for info in self._house.worker.shadows.list()]
+            free = now.machine.memory_available
+            self._log.say(
+                "status",
+                f"{len(doing)} tasks, {doing.count('thinking')} of them thinking; {now.commands} commands run, "
+                f"{now.waiting} wait" + (f"; {free // 2**20:,} MB of memory are available" if free is not None else ""),
+                tasks=len(doing),
+                thinking=doing.count("thinking"),
+                commands=now.commands,
+                commands_waiting=now.waiting,
+                strain=now.strain,
+                memory_available=free,
+            )
+
     @property
-    def _running(self) -> list[Shadow]:
-        return [shadow for shadow in self._shadows if not shadow.feed.closed]
+    def _running(self) -> list[str]:
+        return [info.task for info in self._house.worker.shadows.list()]
 
     def _begin_to_stop(self, number: signal.Signals) -> None:
         self._stop.begin()
-        names = ", ".join(shadow.task.id for shadow in self._running) or "nothing"
+        names = ", ".join(self._running) or "nothing"
         grace = self._house.settings.queue.grace_seconds
-        say(
-            f"stopping ({number.name}); still running: {names}; interrupted in {grace:g} seconds, or by a second signal"
+        self._log.say(
+            "stopping",
+            f"stopping ({number.name}); still running: {names}; interrupted in {grace:g} seconds, or by a second signal",
         )
 
     def _leave(self, _number: signal.Signals) -> None:
-        end_at_once([shadow.task.id for shadow in self._running], Exit.WAITING)
+        self._log.close()
+        end_at_once(self._running, Exit.WAITING)

@@ -1,16 +1,13 @@
 """Progress in plain lines: for files, pipes and simple terminals."""
 
-from typing import Final, TextIO
+from typing import TextIO
 
-from kugetsu.cli.views.amounts import date_and_time, time_of_day
+from kugetsu.cli.views.amounts import time_of_day
 from kugetsu.cli.views.background import is_transient
 from kugetsu.cli.views.board import ShortIds
 from kugetsu.cli.views.outlet import Outlet
 from kugetsu.cli.views.phrases import phrase
-from kugetsu.cli.views.text import one_line
-from kugetsu.events import Event, Noted, QuestionAsked, TaskFinished, TaskHalted, TaskResumed, TaskStarted
-
-_CHANGES: Final = (TaskStarted, TaskResumed, QuestionAsked, TaskHalted, TaskFinished, Noted)
+from kugetsu.events import Event
 
 
 class PlainScreen:
@@ -48,14 +45,3 @@ class PlainScreen:
 
     def _head(self, event: Event) -> str:
         return f"{time_of_day(event.at)} {self._short.shorten(event.task)}"
-
-
-class ChangesScreen(PlainScreen):
-    """Writes one line for each time a task changes its state, for a server's log: date, time, whole id and what happened."""
-
-    def wants(self, event: Event) -> bool:
-        """Only those that say how a task stands."""
-        return isinstance(event, _CHANGES)
-
-    def _head(self, event: Event) -> str:
-        return f"{date_and_time(event.at)} {one_line(event.task)}"

@@ -6,12 +6,20 @@ from typing import Final, TypeAlias
 from kugetsu.cli.views import amounts
 from kugetsu.cli.views.text import one_line
 from kugetsu.protocols import WorkerInfo
-from kugetsu.tasks import Run, TaskRecord, TaskReport
+from kugetsu.tasks import OutcomeClass, Run, TaskRecord, TaskReport
 
 FieldLine: TypeAlias = tuple[str, str, str]
 """Label, value and style."""
 
 _MOST_RUNS: Final = 10
+
+_MORE: Final[Mapping[OutcomeClass, str]] = {
+    "turn_limit": "--max-turns N",
+    "token_limit": "--max-tokens N",
+    "money_limit": "--max-usd USD",
+    "wall_time": "--max-seconds S",
+}
+"""How a task that was paused at a limit gets more."""
 
 
 def why(report: TaskReport, now: float) -> str:
@@ -46,10 +54,14 @@ def standing(record: TaskRecord, *, served: bool, now: float) -> str:
             rest = f"is pending: {_pending(record, served=served, now=now)}"
         case "running":
             rest = _running(record)
+        case "waiting" if not record.question:
+            rest = f"waits: {_pending(record, served=served, now=now)}{_because(record)}"
         case "waiting":
             rest = f"waits for an answer to: {one_line(record.question)} ({_answer(record, served=served)})"
         case "paused" if record.question:
             rest = f"is paused and asks: {one_line(record.question)} ({_answer(record, served=False)})"
+        case "paused" if record.outcome and (flag := _MORE.get(record.outcome.kind)):
+            rest = f"is paused{_because(record)}: `kugetsu resume {record.id} {flag}` lets it go on with more"
         case "paused":
             rest = f"is paused: `kugetsu resume {record.id}` lets it go on"
         case "completed":
@@ -102,6 +114,10 @@ def _pending(record: TaskRecord, *, served: bool, now: float) -> str:
     if served:
         return what
     return f"{what}; no worker runs: `kugetsu resume {record.id}` goes on with it here, `kugetsu serve` with all"
+
+
+def _because(record: TaskRecord) -> str:
+    return f" ({record.outcome.kind}: {one_line(record.outcome.message)})" if record.outcome else ""
 
 
 def _running(record: TaskRecord) -> str:

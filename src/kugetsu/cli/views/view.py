@@ -8,11 +8,11 @@ from typing import Literal, Protocol, Self, TextIO, TypeAlias
 from kugetsu.cli.views.background import BackgroundView
 from kugetsu.cli.views.json_lines import JsonScreen
 from kugetsu.cli.views.live import LiveScreen
-from kugetsu.cli.views.plain import ChangesScreen, PlainScreen
+from kugetsu.cli.views.plain import PlainScreen
 from kugetsu.events import Event
 
-ViewKind: TypeAlias = Literal["auto", "live", "plain", "changes", "json", "none"]
-"""`auto` is `live` on a terminal that can move its cursor, else `plain`; `changes` says only how tasks stand."""
+ViewKind: TypeAlias = Literal["auto", "live", "plain", "json", "none"]
+"""`auto` is `live` on a terminal that can move its cursor, else `plain`."""
 
 
 class View(Protocol):
@@ -64,8 +64,6 @@ def open_view(kind: ViewKind, stream: TextIO, *, environ: Mapping[str, str] = os
             return BackgroundView(PlainScreen(stream))
         case "plain":
             return BackgroundView(PlainScreen(stream))
-        case "changes":
-            return BackgroundView(ChangesScreen(stream))
         case _:
             return BackgroundView(LiveScreen(stream))
 

@@ -1,0 +1,194 @@
+"""A database of an earlier version is brought to the newest one, or stays what it was."""
+
+import asyncio
+import re
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, event
+
+from kugetsu.errors import RecordError
+from kugetsu.storage import DATABASE_NAME, SqlStore, check, opening
+from kugetsu.storage.connecting import writing
+from kugetsu.storage.upgrading import upgrade
+from kugetsu.testing import FakeClock
+from storage.old_database import Rows, fill, make_old, rows_of, version_of
+from storage.store_lab import Lab
+from tasks.task_lab import a_task
+
+VARIANTS = pytest.mark.parametrize("unreleased", [False, True], ids=["released", "unreleased"])
+
+CHILD = """
+import os, signal, sys
+from pathlib import Path
+from sqlalchemy import Engine, event
+from kugetsu.storage import opening
+
+def die(_connection, _cursor, statement, *_rest):
+    if sys.argv[2] in statement:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+if sys.argv[2]:
+    event.listen(Engine, "before_cursor_execute", die)
+opening.prepare(Path(sys.argv[1]))
+"""
+
+
+@pytest.fixture(scope="module")
+def today(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with a database of today."""
+    home = tmp_path_factory.mktemp("today") / "home"
+    asyncio.run(fill(home))
+    return home
+
+
+@pytest.fixture
+def expected(today: Path) -> Rows:
+    return rows_of(today / DATABASE_NAME)
+
+
+def indexes_of(path: Path) -> dict[str, str]:
+    with closing(sqlite3.connect(path)) as connection:
+        query = "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
+        return {name: re.sub(r'["\s]+', " ", sql) for name, sql in connection.execute(query)}
+
+
+@contextmanager
+def at_each_statement(act: Callable[[str], None]) -> Iterator[None]:
+    """Do something before everything that is sent to any database."""
+
+    def before(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        act(statement)
+
+    event.listen(Engine, "before_cursor_execute", before)
+    try:
+        yield
+    finally:
+        event.remove(Engine, "before_cursor_execute", before)
+
+
+@VARIANTS
+def test_nothing_is_lost_or_changed_when_a_database_is_brought_over(
+    tmp_path: Path, today: Path, expected: Rows, *, unreleased: bool
+) -> None:
+    path = make_old(tmp_path / "home", like=today, unreleased=unreleased)
+    opening.prepare(path)
+    assert version_of(path) == opening.VERSION
+    assert rows_of(path) == expected
+    assert indexes_of(path) == indexes_of(today / DATABASE_NAME)
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+@VARIANTS
+async def test_work_goes_on_where_it_was_after_a_database_was_brought_over(
+    tmp_path: Path, today: Path, *, unreleased: bool
+) -> None:
+    make_old(tmp_path / "home", like=today, unreleased=unreleased)
+    clock = FakeClock(auto=False)
+    store = await SqlStore.open(tmp_path / "home", clock)
+    lab = Lab(store, clock)
+    assert [state.info.id for state in await store.workers()] == ["w"]
+    assert len(await store.session("busy")) == 7
+    assert await lab.claim() == ["keyed", "was_pending", "rests", "given_back"]
+    assert await store.next_start() == lab.now + 60
+    clock.advance(60)
+    assert await lab.claim() == ["parked"]
+    assert (await lab.find("asks")).question == "which?"
+    assert not (await store.submit(a_task("again", prompt="do keyed"), key="a key")).created
+    await store.close()
+    assert await check(tmp_path / "home") == []
+
+
+async def test_a_number_that_was_given_once_is_not_given_again(tmp_path: Path, today: Path, expected: Rows) -> None:
+    path = make_old(tmp_path / "home", like=today)
+    last = max(int(str(row["number"])) for row in expected["tasks"])
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("DELETE FROM tasks WHERE number = ?", (last,))
+    store = await SqlStore.open(tmp_path / "home")
+    assert (await store.submit(a_task("next"))).record.number == last + 1
+    await store.close()
+
+
+async def test_an_empty_database_is_brought_over(tmp_path: Path) -> None:
+    store = await SqlStore.open(tmp_path / "empty")
+    await store.close()
+    make_old(tmp_path / "home", like=tmp_path / "empty")
+    store = await SqlStore.open(tmp_path / "home")
+    assert (await store.submit(a_task("first"))).record.number == 1
+    await store.close()
+
+
+@VARIANTS
+def test_whatever_an_interruption_leaves_can_be_brought_over_again(
+    tmp_path: Path, today: Path, expected: Rows, *, unreleased: bool
+) -> None:
+    path = make_old(tmp_path / "home", like=today, unreleased=unreleased)
+    before = rows_of(path)
+    left: list[Path] = []
+
+    def keep(statement: str) -> None:
+        """What is on the disk at this moment is what a process leaves that is killed now."""
+        if not statement.startswith(("PRAGMA", "SELECT")):
+            left.append(tmp_path / f"left{len(left)}")
+            shutil.copytree(path.parent, left[-1])
+
+    with at_each_statement(keep):
+        opening.prepare(path)
+    assert len(left) > 20
+    for home in left:
+        remains = home / DATABASE_NAME
+        assert version_of(remains) == "0001"
+        assert rows_of(remains) == before
+        opening.prepare(remains)
+        assert rows_of(remains) == expected
+
+
+@pytest.mark.parametrize("at", ["DROP TABLE tasks", "RENAME TO tasks", "UPDATE alembic_version"])
+def test_a_process_that_is_killed_in_the_middle_has_changed_nothing(
+    tmp_path: Path, today: Path, expected: Rows, at: str
+) -> None:
+    path = make_old(tmp_path / "home", like=today)
+    before = rows_of(path)
+    killed = subprocess.run([sys.executable, "-c", CHILD, str(path), at], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert (version_of(path), rows_of(path)) == ("0001", before)
+    opening.prepare(path)
+    assert (version_of(path), rows_of(path)) == (opening.VERSION, expected)
+
+
+def test_processes_that_bring_a_database_over_at_once_do_it_once(tmp_path: Path, today: Path, expected: Rows) -> None:
+    path = make_old(tmp_path / "home", like=today)
+    children = [subprocess.Popen([sys.executable, "-W", "error", "-c", CHILD, str(path), ""]) for _ in range(2)]
+    assert [child.wait() for child in children] == [0, 0]
+    assert rows_of(path) == expected
+
+
+def test_on_a_full_disk_a_database_stays_what_it_was(
+    tmp_path: Path, today: Path, expected: Rows, files_of_at_most: Callable[[int], AbstractContextManager[None]]
+) -> None:
+    path = make_old(tmp_path / "home", like=today)
+    before = rows_of(path)
+    with files_of_at_most(path.stat().st_size // 4), pytest.raises(RecordError, match="cannot open"):
+        opening.prepare(path)
+    assert (version_of(path), rows_of(path)) == ("0001", before)
+    opening.prepare(path)
+    assert rows_of(path) == expected
+
+
+def test_tables_are_not_made_anew_where_what_belongs_to_them_would_go_with_them(tmp_path: Path, today: Path) -> None:
+    path = make_old(tmp_path / "home", like=today)
+    engine = writing(path)
+    with pytest.raises(AssertionError, match="foreign keys"), engine.begin() as connection:
+        upgrade(connection)
+    engine.dispose()
+    assert version_of(path) == "0001"
