@@ -1,4 +1,4 @@
-"""Ours and its peers side by side, in one run: `make bench-peers`. Takes about ten minutes, and two cores.
+"""Ours and its peers side by side, in one run: `make bench-peers`. Takes about a quarter of an hour.
 
 The same scripted server, the same job, the same machine for everybody; failures are counted and shown, and a measurement
 in which jobs failed gives no figure. Peers are installed outside of the repository. Figures go to

@@ -135,6 +135,7 @@ class ModelError(KugetsuError):
         kind: how; the outcome class of a run that ends with it.
         retry_after: seconds the provider asked to wait, None when it named none.
         status: HTTP status, None when none was received.
+        asked: whether a request was made; a call that was held back before it began has not been tried.
     """
 
     def __init__(
@@ -145,11 +146,13 @@ class ModelError(KugetsuError):
         fix: str = "",
         retry_after: float | None = None,
         status: int | None = None,
+        asked: bool = True,
     ) -> None:
         super().__init__(message, fix=fix)
         self.kind: ModelFailure = kind
         self.retry_after = retry_after
         self.status = status
+        self.asked = asked
 
     @property
     def retryable(self) -> bool:

@@ -19,7 +19,7 @@ FINE = Machine(
     disk_free=10_000 * MIB,
     files_free=1_000_000,
 )
-LIMITS = make_limits(MachineSettings(), QueueSettings(slots=20), DiskSettings(), FINE)
+LIMITS = make_limits(MachineSettings(command_slots=8), QueueSettings(slots=20), DiskSettings(), FINE)
 """Reserve 100 MB, ample 200, last 32, plenty 500; eight commands."""
 
 
@@ -259,3 +259,11 @@ def test_what_the_user_says_is_taken_as_it_is() -> None:
     limits = make_limits(settings, QueueSettings(slots=9), DiskSettings(least_free_mb=5), FINE)
     assert (limits.command_slots, limits.reserve, limits.pressure_percent) == (7, 300 * MIB, 3.5)
     assert (limits.command_bytes, limits.task_slots, limits.least_disk) == (123 * MIB, 9, 5 * MIB)
+
+
+@pytest.mark.parametrize(
+    ("megabytes", "cores", "slots"), [(0, 2, 4), (24_000, 2, 4), (1_024, 2, 2), (2_048, 8, 4), (300, 2, 1), (0, 0.3, 1)]
+)
+def test_commands_at_once_are_as_many_as_cores_and_memory_allow(megabytes: int, cores: float, slots: int) -> None:
+    machine = Machine(memory_total=megabytes * MIB or None, cores=cores)
+    assert make_limits(MachineSettings(), QueueSettings(), DiskSettings(), machine).command_slots == slots

@@ -1,13 +1,18 @@
 import asyncio
 import random
 from contextlib import suppress
+from functools import partial
+from itertools import chain, cycle
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from admission.gate_lab import GateLab, cancel_at_random, rounds
+from admission.gate_lab import FINE, GateLab, cancel_at_random, limits, rounds
 from admission.machine_lab import MIB
+from kugetsu.admission import Gate
+from kugetsu.testing import FakeClock
 
 
 async def test_commands_run_at_once_while_there_are_slots() -> None:
@@ -226,3 +231,14 @@ async def test_an_error_in_the_block_leaves_the_gate_as_it_is() -> None:
     with pytest.raises(KeyError, match="mine"):
         async with lab.gate.open():
             raise KeyError("mine")
+
+
+@pytest.mark.parametrize("slots", [1, 2, 20])
+@pytest.mark.parametrize("megabytes", [5, 50, 150])
+def test_the_number_of_tasks_rests_on_one_reading_while_memory_comes_and_goes(slots: int, megabytes: int) -> None:
+    plenty, little = FINE, replace(FINE, memory_available=megabytes * MIB)
+    for first in range(4):
+        readings = chain([plenty] * first, cycle([little, plenty]))
+        gate = Gate(limits(tasks=slots), partial(next, readings), FakeClock())
+        assert 0 <= gate.tasks_now(running=0) <= slots
+        assert gate.tasks_now(running=slots) == 0

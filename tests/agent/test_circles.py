@@ -5,8 +5,8 @@ import pytest
 from kugetsu.agent.circles import check_circling
 from kugetsu.config import LoopSettings
 from kugetsu.errors import LimitReachedError
-from kugetsu.messages import ToolCall, ToolResult, UserMessage
-from kugetsu.sessions import Circling
+from kugetsu.messages import Text, ToolCall, ToolResult, UserMessage
+from kugetsu.sessions import Circling, Forked, Renewed, Session
 from kugetsu.testing import CannedReply, says
 from support.agent_bench import Bench, call
 
@@ -72,15 +72,38 @@ async def test_a_run_that_goes_on_after_the_end_of_a_loop_gets_one_more_turn(ben
         await with_loop.agent(*[looks(n) for n in range(30, 40)]).run("do it")
 
 
-def test_commands_that_leave_the_worktree_as_it_is_count_too() -> None:
+def command(text: str = "same") -> tuple[ToolCall, ToolResult]:
+    return ToolCall("1", "bash", "{}"), ToolResult("1", "bash", (Text(text),))
+
+
+def test_equal_calls_count_once_in_a_turn_until_a_file_changes() -> None:
     circling = Circling()
-    command = ToolCall("1", "bash", "{}"), ToolResult("1", "bash", ())
     for _ in range(4):
-        circling.close([command], changed=False)
-    circling.close([command, command], changed=False)
-    assert (circling.most, circling.turns) == (6, 5)
-    circling.close([command], changed=True)
+        circling.close([command()], changed=False)
+    circling.close([command()] * 9, changed=False)
+    assert (circling.most, circling.turns) == (5, 5)
+    circling.close([command()], changed=True)
     assert (circling.most, circling.turns) == (1, 0)
+
+
+def test_a_look_between_other_calls_is_no_repetition_and_going_to_and_fro_is_one() -> None:
+    circling = Circling()
+    for number in range(30):
+        circling.close([command()], changed=False)
+        circling.close([command(f"{number}")], changed=False)
+    assert circling.most == 1
+    for _ in range(4):
+        for text in ("a", "b"):
+            circling.close([command(text)], changed=False)
+    assert circling.most == 4
+
+
+def test_a_fork_and_a_retry_count_from_the_beginning() -> None:
+    for entry in (Forked("other"), Renewed()):
+        session = Session()
+        session.circling.most = 10
+        session.apply(entry)
+        assert session.circling == Circling()
 
 
 def test_zero_switches_each_rule_off() -> None:

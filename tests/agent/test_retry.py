@@ -27,7 +27,15 @@ def test_waits_differ_from_each_other() -> None:
 def test_what_the_provider_asks_for_is_respected(asked: float, attempt: int) -> None:
     delay = RetryPolicy().delay(ModelError("rate_limited", "x", retry_after=asked), attempt)
     assert delay is not None
-    assert asked <= delay <= asked * 1.1 + 1e-9
+    assert asked <= delay <= max(asked * 1.1, 2.0 ** (attempt - 1)) + 1e-9
+
+
+@pytest.mark.parametrize("asked", [0.0, 0.001])
+def test_who_asks_for_no_wait_is_not_called_again_at_once(asked: float) -> None:
+    policy, error = RetryPolicy(base_seconds=10), ModelError("rate_limited", "x", retry_after=asked)
+    delays = [policy.delay(error, 3) or 0.0 for _ in range(40)]
+    assert max(delays) > 5
+    assert len(set(delays)) > 30
 
 
 def test_a_wait_beyond_the_cap_is_not_waited_for() -> None:
@@ -38,6 +46,15 @@ def test_a_wait_beyond_the_cap_is_not_waited_for() -> None:
 def test_attempts_are_counted() -> None:
     policy, error = RetryPolicy(attempts=3), ModelError("network", "x")
     assert [policy.delay(error, attempt) is None for attempt in (1, 2, 3)] == [False, False, True]
+
+
+def test_a_call_that_was_held_back_comes_again_until_its_waits_are_too_long_together() -> None:
+    policy, error = RetryPolicy(attempts=1, park_seconds=30), ModelError("overloaded", "x", retry_after=5, asked=False)
+    assert policy.delay(error, 1) is not None
+    assert policy.delay(error, 1, held_back=24.9) is not None
+    assert policy.delay(error, 1, held_back=25.1) is None
+    assert RetryPolicy(cap_seconds=120).delay(error, 1, held_back=114.9) is not None
+    assert RetryPolicy(cap_seconds=120).delay(error, 1, held_back=115.1) is None
 
 
 @pytest.mark.parametrize(("asked", "waited"), [(None, True), (29.0, True), (31.0, False)])

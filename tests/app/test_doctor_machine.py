@@ -29,7 +29,7 @@ def test_the_doctor_says_what_there_is_and_what_is_made_of_it() -> None:
         "below 200 MB only one task and one command run",
         "memory pressure": "0.25 % in the last ten seconds; above 10 % only one task and one command run",
         "swap": "1,000 MB, 400 MB free",
-        "slots": "200 tasks and 4 commands at the same time, with 2 cores",
+        "slots": "200 tasks and 3 commands at the same time, with 2 cores",
     }
     assert {finding.status for finding in found(FINE).values()} == {"ok"}
 

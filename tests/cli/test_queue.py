@@ -148,6 +148,17 @@ class TestServing:
         assert marked("KUGETSU_TASK", task) == set()
         assert user.run("resume", task, "--json").json()["state"] == "completed"
 
+    def test_two_signals_in_a_row_are_one(self, user: CommandLine, task: str) -> None:
+        user.environ["KUGETSU_QUEUE_GRACE_SECONDS"] = "0.3"
+        server = user.start("serve")
+        user.wait_for(BEGUN, server)
+        server.terminate()
+        server.terminate()
+        done = self.ended(server)
+        assert (done.code, done.stderr.count("stopping (SIGTERM)")) == (0, 1)
+        assert user.tasks()[0]["state"] == "pending"
+        assert marked("KUGETSU_TASK", task) == set()
+
     @pytest.mark.usefixtures("task")
     def test_a_killed_server_loses_nothing(self, user: CommandLine) -> None:
         server = user.start("serve")

@@ -202,3 +202,11 @@ def test_huge_texts_are_cut_and_do_not_wait_whole(journal: Journal) -> None:
     ]
     journal.note(*events)
     assert max(map(len, journal.file.read_text().splitlines())) < 10_000
+
+
+def test_a_strange_task_id_begins_no_second_line(journal: Journal) -> None:
+    with journal.open() as log:
+        log.task("k3\n2026 ERROR it\r\u2028is", 1).take(Noted(message="well", at=NOON))
+    (line,) = [line for line in journal.shown() if "well" in line]
+    assert "k3 2026 ERROR it is#1" in line
+    assert len("\n".join(journal.shown()).splitlines()) == len(journal.shown())

@@ -162,7 +162,9 @@ async def test_a_fallback_that_cannot_help_leaves_the_task_to_wait_for_its_own()
 async def test_what_is_relied_on_holds_for_both() -> None:
     async with pair() as both:
         own, spare = (wire_of(both.models.open(name)).info for name in (OWN, SPARE))
-        assert both.model.info == ModelInfo(50_000, 4_000, False, False, spare.usd_input, spare.usd_output)
+        longest = max(own.unbounded_reply, spare.unbounded_reply)
+        together = ModelInfo(50_000, 4_000, False, False, spare.usd_input, spare.usd_output, longest_reply=longest)
+        assert both.model.info == together
         assert spare.usd_output == pytest.approx(8e-6)
         assert msgspec.structs.replace(both.models.open(SPARE).info) == spare
         assert own.context_window > 50_000

@@ -20,12 +20,22 @@ TURNS = 4
 SLOW = Script((ScriptedTurn(text="x", delay=0.01),) * (TURNS - 1) + (ScriptedTurn(text="over", delay=0.01),))
 
 
+async def reply_to(replies: Replies, request: ModelRequest) -> AssistantMessage:
+    async def prepare() -> ModelRequest:
+        return request
+
+    async def waste(_arrived: AssistantMessage) -> None:
+        """Nobody counts."""
+
+    return await replies.ask(prepare, 1, lambda _: None, waste)
+
+
 async def agent(model: Model, retry: RetryPolicy, events: list[Event]) -> AssistantMessage:
     """Talk until the script is over."""
     replies = Replies(model, retry, SystemClock(), events.append)
     messages: list[Message] = [user("go")]
     while True:
-        reply = await replies.ask(ModelRequest("", messages), 1, lambda _: None)
+        reply = await reply_to(replies, ModelRequest("", messages))
         if reply.text == "over":
             return reply
         messages += [reply, user("go on")]
@@ -180,13 +190,53 @@ async def test_a_queued_run_is_told_at_once_where_one_in_the_foreground_waits() 
         request = ModelRequest("", [user("go")])
         queued = Replies(models.open("test/m", patience=30), RetryPolicy(park_seconds=30), clock, lambda _: None)
         with pytest.raises(ModelError, match=r"a wait of 60 s, longer than 30 \(retry\.park_seconds\)") as caught:
-            await queued.ask(request, 1, lambda _: None)
+            await reply_to(queued, request)
         assert caught.value.retry_after == 60
         assert clock.waits == []
         clock.advance(60)
         events: list[Event] = []
         foreground = Replies(models.open("test/m"), RetryPolicy(), clock, events.append)
-        assert (await foreground.ask(request, 1, lambda _: None)).text == "done"
+        assert (await reply_to(foreground, request)).text == "done"
         assert 120 <= clock.monotonic() <= 127
         assert [event.delay >= 60 for event in events if isinstance(event, ModelRetried)] == [True]
         assert len(server.requests) == 3
+
+
+async def test_calls_that_are_held_back_while_a_provider_fails_are_no_attempts() -> None:
+    clock, events = FakeClock(), list[Event]()
+    faults = {number: Fault("status", 503) for number in range(5)}
+    async with (
+        ScriptedServer(Script((ScriptedTurn(text="well again"),) * 9), faults=faults) as server,
+        Models(settings_for(server.base_url), {}, clock=clock) as models,
+    ):
+        for _ in range(5):
+            await fail(models.open("test/m"))
+        replies = Replies(models.open("test/m", patience=30), RetryPolicy(1, park_seconds=30), clock, events.append)
+        assert (await reply_to(replies, ModelRequest("", [user("go")]))).text == "well again"
+        assert len(server.requests) == 6
+        assert {event.attempt for event in events if isinstance(event, ModelRetried)} == {1}
+
+
+async def test_who_is_held_back_again_and_again_waits_elsewhere() -> None:
+    clock = FakeClock()
+    faults = {number: Fault("status", 503) for number in range(5)} | {5: Fault("stall", after=0)}
+    async with (
+        ScriptedServer(Script(), faults=faults) as server,
+        Models(settings_for(server.base_url), {}, clock=clock) as models,
+    ):
+        for _ in range(5):
+            await fail(models.open("test/m"))
+        clock.advance(6)
+        trying = asyncio.ensure_future(fail(models.open("test/m")))
+        async with asyncio.timeout(20):
+            while len(server.requests) < 6:
+                await asyncio.sleep(0.005)
+        began = clock.monotonic()
+        queued = Replies(models.open("test/m", patience=30), RetryPolicy(park_seconds=30), clock, lambda _: None)
+        with pytest.raises(ModelError, match="test is failing") as caught:
+            await reply_to(queued, ModelRequest("", [user("go")]))
+        assert caught.value.retry_after == 5
+        assert 20 <= clock.monotonic() - began <= 30
+        assert not trying.done()
+        trying.cancel()
+        await asyncio.wait([trying])

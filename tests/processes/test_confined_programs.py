@@ -3,8 +3,6 @@
 import asyncio
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -15,35 +13,9 @@ from kugetsu.processes import Confinement
 from kugetsu.processes.groups import CONTROLLERS, Group, Place
 from kugetsu.processes.hierarchies import own_places
 from kugetsu.removal import remove_tree
-from processes.confined import LIMITS, alive, confinement, gone, groups_left, pid_in, run
+from processes.confined import LIMITS, alive, confinement, finished, gone, groups_left, pid_in, run, start
 
 NOBODY: Final = 65534
-
-PROLOGUE: Final = """
-import asyncio, concurrent.futures.thread, os, signal, sys
-from pathlib import Path
-from kugetsu.processes import Confinement, protect_self
-from kugetsu.processes.groups import Place
-from processes.confined import LIMITS, hog, run
-
-home, here = Path(sys.argv[1]), Path(sys.argv[2])
-"""
-
-
-def start(body: str, home: Path, here: Path) -> subprocess.Popen[str]:
-    """A program of its own, which knows its state directory and another one to write to."""
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
-    argv = [sys.executable, "-c", PROLOGUE + body, str(home), str(here)]
-    return subprocess.Popen(argv, cwd="/", env=environment, stdout=subprocess.PIPE, text=True)
-
-
-def finished(body: str, home: Path, here: Path) -> list[str]:
-    """The lines that a program prints, which ends well."""
-    with start(body, home, here) as process:
-        output, _ = process.communicate(timeout=50)
-    assert process.returncode == 0
-    return output.splitlines()
-
 
 CRASHING: Final = """
 async def main():

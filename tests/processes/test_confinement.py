@@ -9,7 +9,20 @@ from pathlib import Path
 import pytest
 
 from kugetsu.processes import CommandLimits, Confinement, start_command
-from processes.confined import ENV, KINDS, LIMITS, MB, alive, confinement, gone, groups_left, hog, pid_in, run
+from processes.confined import (
+    ENV,
+    KINDS,
+    LIMITS,
+    MB,
+    alive,
+    confinement,
+    gone,
+    groups_left,
+    groups_of_tasks,
+    hog,
+    pid_in,
+    run,
+)
 
 
 @pytest.fixture(params=KINDS)
@@ -125,23 +138,20 @@ async def test_ending_a_task_ends_what_cleared_its_environment_and_left_its_sess
 async def test_an_empty_group_serves_the_next_command_and_goes_with_the_task(
     grouped: Confinement, tmp_path: Path
 ) -> None:
-    def names() -> list[str]:
-        return sorted(path.name for base in groups_left(tmp_path) for path in Path(base).iterdir() if path.is_dir())
-
     await run(grouped, "true")
-    first, everywhere = names(), len(groups_left(tmp_path))
+    first, everywhere = groups_of_tasks(tmp_path), len(groups_left(tmp_path))
     assert len(first) == everywhere
     await run(grouped, "true")
-    assert names() == first
+    assert groups_of_tasks(tmp_path) == first
     await run(grouped, "sleep 300 > /dev/null 2>&1 & echo $! > child", cwd=tmp_path)
     await run(grouped, "true")
-    assert len(names()) == 2 * everywhere
+    assert len(groups_of_tasks(tmp_path)) == 2 * everywhere
     os.kill(await pid_in(tmp_path / "child"), 9)
     await gone(await pid_in(tmp_path / "child"))
     await run(grouped, "true")
-    assert len(names()) == everywhere
+    assert len(groups_of_tasks(tmp_path)) == everywhere
     await grouped.end("task")
-    assert names() == []
+    assert groups_of_tasks(tmp_path) == []
 
 
 async def test_a_task_goes_on_after_it_was_ended(within: Confinement) -> None:

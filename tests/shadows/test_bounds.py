@@ -133,3 +133,34 @@ async def test_a_run_that_waits_for_what_others_have_set_aside_says_so(shadows: 
     assert (one.result().state, two.result().state) == ("completed", "completed")
     notes = [event.message for event in (await shadows.log(second)).history if isinstance(event, Noted)]
     assert any("set aside" in note for note in notes)
+
+
+@pytest.mark.usefixtures("dear")
+async def test_a_call_that_is_interrupted_counts_as_what_it_may_have_cost(shadows: ShadowBench) -> None:
+    async def half(_request: object) -> AsyncIterator[Delta]:
+        yield TextDelta("x" * 3_000)
+        await asyncio.Event().wait()
+
+    shadow = budgeted(shadows, Budget(usd=50.0), half)
+    running = asyncio.create_task(shadow.run())
+    async with asyncio.timeout(20):
+        while not shadows.model.requests:
+            await asyncio.sleep(0.01)
+    await asyncio.sleep(0.05)
+    shadow.interrupt("the program stops")
+    assert (await running).state == "pending"
+    (spending,) = await shadows.store.spending(day_of(time.time()))
+    assert 0.3 <= spending.spent.usd < 0.6
+    assert spending.spent.turns == 0
+
+
+async def test_a_call_that_fits_no_day_pauses_its_task(shadows: ShadowBench) -> None:
+    report = await budgeted(shadows, Budget(tokens=100), says("never")).run()
+    assert (report.state, kind_of(report)) == ("paused", "token_limit")
+    assert shadows.model.requests == []
+
+
+async def test_a_budget_of_time_is_looked_at_before_each_call(shadows: ShadowBench) -> None:
+    first = budgeted(shadows, Budget(seconds=0.2), says("", call("bash", command="sleep 0.4")), says("ok"))
+    report = await first.run()
+    assert (report.state, kind_of(report), report.turns) == ("waiting", "budget", 1)

@@ -129,3 +129,20 @@ async def test_what_is_lost_writes_nothing_more_and_its_successor_waits(shadows:
         await manager.drained()
     assert [type(error) for error in failures.seen] == [LeaseLostError]
     assert await state_of(shadows, second) == "completed"
+
+
+async def test_whoever_fails_to_deal_with_a_failure_harms_no_other(shadows: ShadowBench) -> None:
+    async def fails_too(_error: Exception) -> None:
+        raise ZeroDivisionError
+
+    def broken() -> Shadow:
+        raise ValueError("cannot be made")
+
+    good = shadows.shadow(says("fine"))
+    async with ShadowManager(SystemClock()).open() as manager:
+        manager.spawn(broken, fails_too)
+        manager.spawn(lambda: good, fails_too)
+        await manager.drained()
+    assert await state_of(shadows, good) == "completed"
+    with pytest.raises(RuntimeError, match="the manager is not open"):
+        manager.spawn(broken, fails_too)

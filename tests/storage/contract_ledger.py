@@ -131,14 +131,21 @@ class LedgerContract:
     async def test_what_is_set_aside_is_no_longer_there_for_others(self, lab: Lab) -> None:
         one, two = await lab.running("a"), await lab.running("b", worker="w2")
         assert (await ask(lab, one, 6)).granted == Spent(6)
-        assert (await ask(lab, two, 6, least=1)).granted == Spent(4)
+        assert (await ask(lab, two, 4, least=1)).granted == Spent(4)
         assert await ask(lab, await lab.running("c"), 1) == Reserved()
+
+    async def test_a_remainder_that_others_leave_for_the_moment_is_waited_out(self, lab: Lab) -> None:
+        one, two = await lab.running("a"), await lab.running("b", worker="w2")
+        await ask(lab, one, 6)
+        assert await ask(lab, two, 6, least=1) == Reserved()
+        await spend(lab, one, 5)
+        assert (await ask(lab, two, 6, least=1)).granted == Spent(5)
 
     async def test_a_second_reservation_takes_the_place_of_the_first(self, lab: Lab) -> None:
         claim = await lab.running()
         for _ in range(3):
             assert (await ask(lab, claim, 8)).granted == Spent(8)
-        assert (await ask(lab, await lab.running("b"), 8, least=1)).granted == Spent(2)
+        assert (await ask(lab, await lab.running("b"), 2)).granted == Spent(2)
 
     async def test_a_reservation_that_is_refused_leaves_none(self, lab: Lab) -> None:
         one, two = await lab.running("a"), await lab.running("b")
@@ -225,7 +232,8 @@ class LedgerContract:
         assert (await ask(lab, one, 5, least=1, budgets=budgets)).granted == Spent(1)
         assert (await ask(lab, two, 5, least=1, budgets=budgets)).granted == Spent(4)
         three = await lab.running("c", repo="/third")
-        assert (await ask(lab, three, 5, least=1, budgets=budgets)).granted == Spent(2)
+        assert await ask(lab, three, 5, least=1, budgets=budgets) == Reserved()
+        assert (await ask(lab, three, 2, least=1, budgets=budgets)).granted == Spent(2)
 
     async def test_what_is_granted_is_the_least_of_all_budgets_field_by_field(self, lab: Lab) -> None:
         budgets = Budgets(day=Budget(usd=5, tokens=100), repository=Budget(usd=3, turns=7))

@@ -194,9 +194,12 @@ class Model:
             aside = sum(other.aside for other in self.running() if other.task.repo in repos)
             left_later.append(budget.usd - used)
             left.append(budget.usd - used - aside)
-        if min(left) < least:
-            return None, min(left_later) < least
-        task.aside = min(most, *left)
+        if min(left_later) < least or min(left_later) <= 0:
+            return None, True
+        wanted = min(most, *left_later)
+        if wanted > min(left):
+            return None, False
+        task.aside = wanted
         return task.aside, False
 
     def control(self, task: ModelTask, control: str, text: str, now: float) -> bool:

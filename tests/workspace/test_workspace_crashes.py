@@ -194,6 +194,23 @@ async def test_an_end_that_was_killed_anywhere_is_completed(lab: Lab, crash: Dri
     assert killed > 3
 
 
+async def test_a_removal_that_was_killed_between_worktree_and_repository_is_completed(lab: Lab, crash: Drill) -> None:
+    repo = lab.repository()
+    halfway = 0
+    for step in steps(7):
+        job = Job(lab, repo)
+        workspace = await job.begin()
+        await workspace.snapshot(1)
+        lab.agent(workspace, "echo later > later; git add -A; git commit -qm later")
+        await workspace.deliver()
+        survived = crash.survives(job.order("forget", step=step))
+        halfway += (lab.home / "repos" / f"{job.task.id}.git").exists() and not workspace.path.exists()
+        assert await lab.workspaces.forget(job.task.id, workspace.place)
+        if survived:
+            break
+    assert halfway
+
+
 async def test_a_rebuilding_that_was_killed_anywhere_is_completed(lab: Lab, crash: Drill) -> None:
     repo = lab.repository()
     job = Job(lab, repo)

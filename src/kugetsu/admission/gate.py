@@ -99,12 +99,16 @@ class Gate:
             parked: tasks that wait without a slot; for `status` alone.
         """
         self._tasks, self._parked = running, parked
-        slots = self.limits.task_slots
-        if running >= slots or self._refusal_of_task(running):
+        slots, machine = self.limits.task_slots, self._look()  # one reading, since the next one may say something else
+
+        def refused(tasks: int) -> bool:
+            return decide("task", InUse(tasks=tasks, before=self._strain), machine, self.limits) is not None
+
+        if running >= slots or refused(running):
             return 0
-        if self._refusal_of_task(slots - 1) is None:
+        if not refused(slots - 1):
             return slots - running
-        return next(more for more in range(1, slots) if self._refusal_of_task(running + more))
+        return next(more for more in range(1, slots - running + 1) if refused(running + more))
 
     def why_not(self) -> str:
         """Why no task may start now beside those that run, in words; empty when one may."""

@@ -10,6 +10,7 @@ from kugetsu.config import DiskSettings, MachineSettings, QueueSettings
 MIB: Final = 2**20
 
 _COMMANDS_PER_CORE: Final = 2
+_MEMORY_PER_COMMAND: Final = 512 * MIB
 _LEAST_RESERVE: Final = 64 * MIB
 _MOST_RESERVE: Final = 1024 * MIB
 _RESERVE_SHARE: Final = 10
@@ -61,7 +62,7 @@ def make_limits(
     reserve = settings.reserve_mb * MIB or step
     return AdmissionLimits(
         task_slots=queue.slots,
-        command_slots=settings.command_slots or max(1, round(_COMMANDS_PER_CORE * machine.cores)),
+        command_slots=settings.command_slots or _command_slots(machine),
         reserve=reserve,
         ample=reserve + step,
         last_reserve=min(_LAST_RESERVE, reserve // 2),
@@ -70,3 +71,11 @@ def make_limits(
         least_disk=disk.least_free_mb * MIB,
         command_bytes=settings.command_mb * MIB or total // 2,
     )
+
+
+def _command_slots(machine: Machine) -> int:
+    """Commands at the same time: as the cores allow, fewer on a machine with little memory."""
+    slots = round(_COMMANDS_PER_CORE * machine.cores)
+    if machine.memory_total:
+        slots = min(slots, machine.memory_total // _MEMORY_PER_COMMAND)
+    return max(1, slots)

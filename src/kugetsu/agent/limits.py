@@ -12,6 +12,8 @@ from kugetsu.tasks import Limits, Spent
 LEAST_OUTPUT: Final = 1_024
 """Tokens of a reply below which a call is of no use."""
 
+_ROUNDING: Final = 1e-6
+
 _DAY: Final = 86_400.0
 
 
@@ -45,17 +47,16 @@ class CallCost(msgspec.Struct, frozen=True):
 
     def of(self, output: int) -> Spent:
         """What it uses up at most with a reply of so many tokens."""
-        usd = self.prompt * self.info.usd_input + output * self.info.usd_output
-        return Spent(usd=usd, tokens=self.prompt + output, turns=1)
+        return Spent(usd=self._beside + output * self.info.usd_output, tokens=self.prompt + output, turns=1)
 
     def output_for(self, spent: Spent) -> int:
         """How long the reply may be so that the call uses up no more than this; below 0 when the prompt alone does."""
         output: float = min(self.info.max_output, spent.tokens - self.prompt)
-        left = spent.usd - self.prompt * self.info.usd_input
+        left = spent.usd - self._beside
         if left < 0:
             return -1
         if self.info.usd_output:
-            output = min(output, left / self.info.usd_output)
+            output = min(output, left / self.info.usd_output + _ROUNDING)
         return int(output)
 
     @property
@@ -63,18 +64,22 @@ class CallCost(msgspec.Struct, frozen=True):
         """The shortest reply that is worth a call."""
         return min(LEAST_OUTPUT, self.info.max_output)
 
+    @property
+    def _beside(self) -> float:
+        """What it costs beside the reply."""
+        return self.info.usd_call + self.prompt * self.info.usd_input
+
 
 def longest_reply(limits: Limits, tally: Tally, cost: CallCost) -> int:
-    """Decide how many tokens the next reply may have, so that the call cannot pass the limit of money.
+    """Decide how many tokens the next reply may have, so that the call cannot pass the limit of money; 0 for any number.
 
     Raises:
         LimitReachedError: too little is left for a reply that is of any use.
     """
-    most = cost.info.max_output
-    if not limits.usd:
-        return most
     left = limits.usd - tally.spent_usd
-    output = min(most, cost.output_for(Spent(usd=left, tokens=cost.of(most).tokens)))
+    if not limits.usd or cost.of(cost.info.unbounded_reply).usd <= left:
+        return 0
+    output = cost.output_for(Spent(usd=left, tokens=cost.prompt + cost.info.max_output))
     if output < cost.least_output:
         needed = cost.of(cost.least_output).usd
         raise LimitReachedError(
@@ -110,11 +115,9 @@ class Watchdog:
         now = self._clock.monotonic()
         wall, idle = self._limits.wall_seconds, self._limits.idle_seconds
         if wall and now - self._started >= wall:
-            raise LimitReachedError("wall_time", f"stopped after {wall:g} seconds (limits.wall_seconds = {wall:g})")
+            raise LimitReachedError("wall_time", f"stopped after {wall:g} s (limits.wall_seconds = {wall:g})")
         if idle and now - self._last_event >= idle:
-            raise LimitReachedError(
-                "idle_time", f"nothing happened for {idle:g} seconds (limits.idle_seconds = {idle:g})"
-            )
+            raise LimitReachedError("idle_time", f"nothing happened for {idle:g} s (limits.idle_seconds = {idle:g})")
         ends = [self._started + wall - now] if wall else []
         ends += [self._last_event + idle - now] if idle else []
         return min(ends, default=_DAY)

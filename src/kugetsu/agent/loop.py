@@ -1,6 +1,7 @@
 """The agent loop: what people said, a reply, its tool calls, and again until nothing is left to do."""
 
 import asyncio
+import random
 from collections.abc import Sequence
 from typing import Final
 
@@ -17,21 +18,26 @@ from kugetsu.agent.toolbox import Toolbox
 from kugetsu.agent.turns import TakeSnapshot, Turns
 from kugetsu.config import LoopSettings
 from kugetsu.errors import ModelError, PausedError
-from kugetsu.events import EventSink, MessageDelivered, ReplyFinished, TurnStarted
+from kugetsu.events import EventSink, MessageDelivered, Noted, ReplyFinished, TurnStarted
 from kugetsu.failpoints import reach
 from kugetsu.messages import (
     AssistantMessage,
     Message,
     Text,
     ToolCall,
+    Usage,
     UserMessage,
+    most_tokens,
     most_tokens_of_prompt,
     most_tokens_of_text,
     user,
 )
 from kugetsu.protocols import Clock, Journal, Model, ModelRequest, Reserve, SystemClock, ToolContext
-from kugetsu.sessions import Entry, Heard, Renewed, Replied, Session, Tally
+from kugetsu.sessions import Entry, Heard, Renewed, Replied, Session, Tally, Wasted
 from kugetsu.tasks import Limits, Spent
+
+_ASK_AGAIN_SECONDS: Final = (0.5, 3.0)
+"""How long until it is asked again whether others have given back what they did not need."""
 
 MOST_CUT_IN_A_ROW: Final = 3
 """So many replies without a call may be cut at the output limit one after the other before the run fails."""
@@ -44,9 +50,8 @@ async def _no_snapshot(_turn: int) -> str:
     return ""
 
 
-async def _reserve_nothing(_least: Spent, most: Spent) -> Spent:
+async def _reserve_nothing(_least: Spent, _most: Spent) -> None:
     """For an agent whose spending nobody bounds."""
-    return most
 
 
 class Agent:
@@ -108,6 +113,8 @@ class Agent:
         )
         self._turns = Turns(self.session, calls, journal=journal, snapshot=snapshot, publish=publish, inbox=self.inbox)
         self._cut: AssistantMessage | None = None
+        self._cost: CallCost | None = None
+        self._own_from = len(self.session.messages)
         self._cut_in_a_row = 0
 
     @property
@@ -132,6 +139,7 @@ class Agent:
             WorkspaceError: the worktree could not be kept.
             LeaseLostError, RecordError: the journal could not be written.
         """
+        self._own_from = len(self.session.messages)
         if not self.session.messages:
             await self._hear(user(prompt))
         await self._turns.resume()
@@ -192,12 +200,16 @@ class Agent:
         started = self._clock.monotonic()
         arrived: list[AssistantMessage] = []
         try:
-            reply = await self._replies.ask(await self._request(), turn, arrived.append)
+            reply = await self._replies.ask(self._request, turn, arrived.append, self._waste)
         except asyncio.CancelledError:
             for cut in arrived:
                 await self._keep(self._with_unique_ids(cut))
             raise
         reach("reply.received")
+        if reply.model != self._model.name:
+            self._publish(
+                Noted(message=f"{reply.model} was asked instead of {self._model.name}, which has no capacity")
+            )
         reply = self._with_unique_ids(reply)
         self._publish(
             ReplyFinished(
@@ -214,7 +226,7 @@ class Agent:
     async def _keep(self, reply: AssistantMessage) -> None:
         """Remember what had arrived when the run was cut; a reply that had just become whole is paid, and is committed."""
         if reply.stop == "aborted":
-            self._cut = reply
+            self._cut = msgspec.structs.replace(reply, usage=self._most_for(reply))
         else:
             await self._turns.commit(Replied(self.session.turn + 1, reply))
 
@@ -227,11 +239,14 @@ class Agent:
         messages: Sequence[Message] = self.session.messages
         if self._hooks.transform_context is not None:
             messages = await self._hooks.transform_context(messages)
-        info = self._model.info
-        cost = CallCost(most_tokens_of_prompt(self._frame, messages), info)
+        # What a hook sees to may be another prompt every time.
+        same_from = self._own_from if self._hooks.transform_context is None else len(messages)
+        cost = self._cost = CallCost(most_tokens_of_prompt(self._frame, messages, same_from), self._model.info)
         output = longest_reply(self._limits, self.session.used, cost)
-        granted = await self._reserve(cost.of(cost.least_output), cost.of(output))
-        output = min(output, cost.output_for(granted))
+        longest = output or cost.info.max_output
+        granted = await self._set_aside(cost.of(cost.least_output), cost.of(longest))
+        if granted is not None:
+            output = min(longest, cost.output_for(granted))
         return ModelRequest(
             self._system,
             messages,
@@ -239,8 +254,35 @@ class Agent:
             self._conversation,
             self.session.replies,
             input_tokens=cost.prompt,
-            max_output=output if output < info.max_output else 0,
+            max_output=output,
         )
+
+    async def _set_aside(self, least: Spent, most: Spent) -> Spent | None:
+        """Have set aside what the next call may use up, as soon as others have left enough; None when nothing bounds it."""
+        while (reserved := await self._reserve(least, most)) is not None:
+            if reserved.granted is not None:
+                return reserved.granted
+            if self.pausing:
+                raise PausedError(f"paused after turn {self.session.turn}")
+            await self._clock.sleep(random.uniform(*_ASK_AGAIN_SECONDS))  # noqa: S311 - spreads load, keeps no secret
+        return None
+
+    async def _waste(self, arrived: AssistantMessage) -> None:
+        """Count a reply that broke off: its provider may charge for it."""
+        await self._turns.commit(Wasted(self._most_for(arrived)))
+
+    def _most_for(self, arrived: AssistantMessage) -> Usage:
+        """The most that was used up for what had arrived of a reply; nothing while nothing had."""
+        if self._cost is None or not arrived.content:
+            return Usage()
+        output = most_tokens([arrived])
+        priced = self._cost.info.priced
+        return Usage(self._cost.prompt, output, 0, self._cost.of(output).usd if priced else None)
+
+    @property
+    def unbooked(self) -> Usage:
+        """What a call that was cut may have cost, and the session does not say."""
+        return self._cut.usage if self._cut else Usage()
 
     def _with_unique_ids(self, reply: AssistantMessage) -> AssistantMessage:
         """Give calls whose id was used before a new one: results are joined to calls by id."""

@@ -1,7 +1,7 @@
 """One reply of the model: streamed, and tried again when it fails in a way that may pass."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from typing import TypeAlias, cast
 
@@ -12,6 +12,8 @@ from kugetsu.messages import AssistantMessage, Delta, ReplyBuilder, TextDelta, T
 from kugetsu.protocols import Clock, Model, ModelRequest
 
 Keep: TypeAlias = Callable[[AssistantMessage], None]
+Prepare: TypeAlias = Callable[[], Awaitable[ModelRequest]]
+Waste: TypeAlias = Callable[[AssistantMessage], Awaitable[None]]
 
 
 class Replies:
@@ -23,25 +25,31 @@ class Replies:
         self._clock = clock
         self._publish = publish
 
-    async def ask(self, request: ModelRequest, turn: int, keep: Keep) -> AssistantMessage:
-        """Get the reply to a request. When it is cancelled in mid-reply, `keep` gets what had arrived.
+    async def ask(self, prepare: Prepare, turn: int, keep: Keep, waste: Waste) -> AssistantMessage:
+        """Get a reply.
+
+        Args:
+            prepare: makes the request, anew for each try.
+            turn: for events.
+            keep: gets what had arrived when this is cancelled in mid-reply.
+            waste: gets what had arrived of a reply that broke off; its provider may charge for it.
 
         Raises:
             ModelError: it failed for good, or too often.
         """
-        attempt = 1
+        attempt, held_back = 1, 0.0
         while True:
             try:
-                return await self._stream(request, turn, keep)
+                return await self._stream(await prepare(), turn, keep, waste)
             except ModelError as error:
-                delay = self._policy.delay(error, attempt)
+                delay = self._policy.delay(error, attempt, held_back)
                 if delay is None:
                     raise self._final(error) from None
                 self._publish(
                     ModelRetried(turn=turn, failure=error.kind, message=str(error), attempt=attempt, delay=delay)
                 )
                 await self._clock.sleep(delay)
-                attempt += 1
+                attempt, held_back = (attempt + 1, 0.0) if error.asked else (attempt, held_back + delay)
 
     def _final(self, error: ModelError) -> ModelError:
         """The error that ends the run; it says when a longer wait would be needed than is waited for."""
@@ -54,7 +62,7 @@ class Replies:
             fix = f"a wait of {wait:.0f} s, longer than {policy.longest:g} (retry.park_seconds), takes no slot"
         return ModelError(error.kind, error.message, fix=fix, retry_after=error.retry_after, status=error.status)
 
-    async def _stream(self, request: ModelRequest, turn: int, keep: Keep) -> AssistantMessage:
+    async def _stream(self, request: ModelRequest, turn: int, keep: Keep, waste: Waste) -> AssistantMessage:
         builder = ReplyBuilder(self._model.name)
         stream = cast("AsyncGenerator[Delta, None]", self._model.stream(request))
         try:
@@ -64,6 +72,10 @@ class Replies:
                     self._show(delta, turn)
         except asyncio.CancelledError:
             keep(builder.message())
+            raise
+        except ModelError:
+            if (arrived := builder.message()).content:
+                await waste(arrived)
             raise
         if not builder.ended:
             raise ModelError("malformed", f"{self._model.name} ended its reply without saying why")

@@ -7,15 +7,13 @@ from typing import Final
 import msgspec
 
 from kugetsu.app.keeping import Item
-from kugetsu.app.survey import UNFINISHED, Known, find_record, origin_of
+from kugetsu.app.survey import UNFINISHED, Known, find_record, needs_of
 from kugetsu.errors import KugetsuError, RecordError
 from kugetsu.protocols import Desk
-from kugetsu.tasks import TaskReport
 from kugetsu.workspace import GitWorkspaces, Premises, Undelivered
 
 _IN_USE: Final = "somebody has begun to use it"
 _HALF: Final = "not everything of it could be removed; it is tried again the next time"
-_FIRST_LOOK: Final = 8
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,7 +43,8 @@ async def obstacle(known: Known, premises: Premises, workspaces: GitWorkspaces) 
         case "aside":
             return await premises.only_in_aside(known.path, known.source)
         case "task" | "unrecorded" if known.place:
-            return await workspaces.undelivered(known.holding.name, known.place, given_up=True)
+            wanted = known.holding.wanted
+            return await workspaces.undelivered(known.holding.name, known.place, given_up=True, wanted=wanted)
         case _:
             return None
 
@@ -57,14 +56,13 @@ class Clearing:
         store: what is known of tasks.
         premises: the disk.
         workspaces: what is known of worktrees.
-        newest: the task that came in last when it was decided; empty when there was none.
     """
 
-    def __init__(self, store: Desk, premises: Premises, workspaces: GitWorkspaces, newest: str) -> None:
+    def __init__(self, store: Desk, premises: Premises, workspaces: GitWorkspaces) -> None:
         self._store = store
         self._premises = premises
         self._workspaces = workspaces
-        self._newcomers = _Newcomers(store, newest)
+        self._unfinished = _Unfinished(store, premises)
 
     async def remove(self, item: Item, known: Known) -> Done:
         """Remove a thing, unless something stands against it by now.
@@ -99,13 +97,15 @@ class Clearing:
 
         match holding.kind:
             case "task" | "unrecorded" if known.place:
-                return await self._workspaces.forget(holding.name, known.place, sure=sure, given_up=True)
+                return await self._workspaces.forget(
+                    holding.name, known.place, sure=sure, given_up=True, wanted=holding.wanted
+                )
             case "mirror":
                 return await self._premises.remove_mirror(known.path, holding.since, sure)
             case "scratch":
                 return await self._premises.remove_scratch(holding.name, known.path, sure)
             case "aside":
-                return await self._premises.remove_aside(known.path)
+                return await self._premises.remove_aside(known.path, known.source)
             case "rest":
                 return await self._premises.remove_rest(known.path)
             case _:
@@ -120,7 +120,7 @@ class Clearing:
         if not as_it_was or holding.kind == "scratch":
             return as_it_was
         borrowers = await self._premises.borrowers_of(Path(holding.paths[-1])) - {holding.name}
-        return not borrowers and holding.name not in await self._newcomers.origins()
+        return not borrowers and holding.name not in await self._unfinished.needs()
 
     async def _is_unneeded(self, known: Known) -> bool:
         """Whether no task needs a mirror."""
@@ -134,32 +134,21 @@ class Clearing:
         return True
 
 
-class _Newcomers:
-    """The tasks that came in since it was decided, and what they are forks of."""
+class _Unfinished:
+    """The tasks that are not over at this moment, those included that were taken up again since it was decided."""
 
-    def __init__(self, store: Desk, newest: str) -> None:
+    def __init__(self, store: Desk, premises: Premises) -> None:
         self._store = store
-        self._newest = newest
-        self._origins: set[str] = set()
+        self._premises = premises
+        self._seen: set[str] = set()
+        self._needs: set[str] = set()
         self._looking = asyncio.Lock()
 
-    async def origins(self) -> set[str]:
-        """The tasks whose snapshots one of them begins with."""
+    async def needs(self) -> set[str]:
+        """The tasks without whose files one of them could not begin. Each is looked at once, so it may be too many."""
         async with self._looking:
-            for report in await self._since():
-                record = await find_record(self._store, report.id)
-                if record and (origin := await origin_of(self._store, record)):
-                    self._origins.add(origin)
-        return self._origins
-
-    async def _since(self) -> list[TaskReport]:
-        most = _FIRST_LOOK
-        while True:
-            reports = await self._store.reports(most=most)
-            names = [report.id for report in reports]
-            known = self._newest in names
-            if known or len(reports) < most:
-                found = reports[: names.index(self._newest)] if known else reports
-                self._newest = names[0] if names else self._newest
-                return found
-            most *= 4
+            for report in await self._store.reports(states=UNFINISHED):
+                if report.id not in self._seen and (record := await find_record(self._store, report.id)):
+                    self._needs.update(await needs_of(self._store, self._premises, record))
+                    self._seen.add(report.id)
+        return self._needs

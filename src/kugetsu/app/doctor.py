@@ -29,7 +29,8 @@ from kugetsu.messages import user
 from kugetsu.models import Models
 from kugetsu.processes import Confinement
 from kugetsu.protocols import ModelRequest, SystemClock
-from kugetsu.storage import check
+from kugetsu.storage import SqlStore, check
+from kugetsu.tasks import Budget, Spent, day_of
 from kugetsu.workspace import git_version
 
 Status = Literal["ok", "optional", "missing"]
@@ -67,6 +68,8 @@ async def examine(settings: Settings, environ: Mapping[str, str], model: str = "
         _state_directory(settings, environ, machine),
         *machine_findings(settings, machine),
         await _disk(settings, environ),
+        *await _budget(settings, environ),
+        *_fallback(settings, environ),
         await _command_limits(settings, machine),
         *await _records(environ),
         *_keys(settings, environ),
@@ -207,6 +210,39 @@ async def _disk(settings: Settings, environ: Mapping[str, str]) -> Finding:
     detail = f"{used.taken / 1e9:,.2f} GB{most} are taken by worktrees, private repositories and mirrors"
     fix = "`kugetsu prune` takes away what is delivered" if used.too_much else ""
     return Finding("disk", "optional" if used.too_much else "ok", detail, fix)
+
+
+async def _budget(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:
+    """What is used up of the day's budget, if there is one."""
+    budget, clock = settings.budgets.day, SystemClock()
+    if not budget.limited:
+        return []
+    try:
+        store = await SqlStore.open(state_home(environ), create=False)
+        try:
+            spent = [each.spent for each in await store.spending(day_of(clock.now()))]
+        finally:
+            await store.close()
+    except KugetsuError as error:
+        return [Finding("budget of today", "optional", f"it cannot be read: {error.message}", error.fix)]
+    used = sum(spent, Spent())
+    parts = [
+        f"{getattr(used, field):,.10g} of {limit:,.10g} {field}"
+        for field in Budget.__struct_fields__
+        if (limit := getattr(budget, field))
+    ]
+    return [Finding("budget of today", "ok", f"{', '.join(parts)} are used up")]
+
+
+def _fallback(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:
+    """Whether the model can be used that is asked instead of others."""
+    if not settings.fallback:
+        return []
+    try:
+        Models(settings, environ).open(settings.fallback)
+    except KugetsuError as error:
+        return [Finding("fallback", "missing", error.message, error.fix)]
+    return [Finding("fallback", "ok", f"{settings.fallback} is asked while another model has no capacity")]
 
 
 def _keys(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:

@@ -42,6 +42,7 @@ class House:
         clock: time.
         name: of the worker, for people.
         on_trouble: told what went wrong outside of any task, in one sentence.
+        on_change: told when the machine gets tight, and when it recovers.
 
     Attributes:
         store: tasks and all that is kept of them. There from the beginning of the block.
@@ -63,6 +64,7 @@ class House:
         clock: Clock | None = None,
         name: str = "kugetsu",
         on_trouble: Callable[[str], None] = _tell,
+        on_change: Callable[[str], None] = lambda _sentence: None,
     ) -> None:
         # Read for every task, which the process's own mapping makes slow.
         self.environ = environ = dict(environ)
@@ -73,7 +75,7 @@ class House:
         self.workspaces = GitWorkspaces(home, environ)
         self._name = name
         self._on_trouble = on_trouble
-        self.capacity = Capacity(settings, home, self.clock, on_trouble)
+        self.capacity = Capacity(settings, home, self.clock, on_change)
         self._models = Models(settings, environ, clock=self.clock)
         self._toolbox = Toolbox(default_tools(settings.tools))
         self._open = AsyncExitStack()
@@ -114,6 +116,15 @@ class House:
     def commands(self) -> Commands:
         """Gives room to commands of agents."""
         return self.capacity.commands
+
+    def verify(self) -> None:
+        """Look whether what all tasks need can be used.
+
+        Raises:
+            ConfigError: the model that is asked instead of others cannot.
+        """
+        if self.settings.fallback:
+            self._models.open(self.settings.fallback)
 
     def limits(self) -> Concurrency:
         """How many tasks of one kind may run at the same time, as providers have room now."""

@@ -45,14 +45,12 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         items: in the order in which it would go.
         known: what belongs to each item.
         taken: bytes that all together take; None when they were not measured, because they cannot be too many.
-        newest: the task that came in last when the records were read.
     """
 
     items: tuple[Item, ...]
     known: tuple[Known, ...]
     rule: Rule
     taken: int | None
-    newest: str = ""
 
     @property
     def uncertain(self) -> bool:
@@ -134,7 +132,6 @@ class Pruner:
             RecordError: the records cannot be read.
         """
         rule = Rule.of(self._disk, days)
-        newest = await self._store.reports(most=1)
         known = await Survey(self._store, self._premises, self._on_step).take()
         measured = thorough or self._may_be_too_much(rule)
         if measured:
@@ -152,7 +149,6 @@ class Pruner:
             known=tuple(known),
             rule=rule,
             taken=taken(each.holding for each in known) if measured else None,
-            newest=newest[0].id if newest else "",
         )
 
     async def carry_out(self, plan: Plan, on_done: Callable[[Done], None]) -> list[Done]:
@@ -164,7 +160,7 @@ class Pruner:
         due = sorted(
             ((item, known) for item, known in zip(plan.items, plan.known, strict=True) if item.goes), key=_order
         )
-        clearing = Clearing(self._store, self._premises, self._workspaces, plan.newest)
+        clearing = Clearing(self._store, self._premises, self._workspaces)
 
         async def remove(pair: tuple[Item, Known]) -> Done:
             result = await clearing.remove(*pair)

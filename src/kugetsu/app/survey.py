@@ -64,7 +64,7 @@ class Survey:
         self._records: dict[str, TaskRecord] = {}
         self._damaged: set[str] = set()
         self._lent: dict[Path, list[str]] = {}
-        self._forks: dict[str, str] = {}
+        self._needs: dict[str, str] = {}
 
     async def take(self) -> list[Known]:
         """Everything there is, but for sizes, and for obstacles that only a closer look shows.
@@ -91,14 +91,13 @@ class Survey:
         ]
 
     async def _unfinished(self) -> list[TaskRecord]:
-        """The tasks that are not over; notes whose snapshots their forks begin with."""
+        """The tasks that are not over; notes what they need of others to begin."""
         unfinished = []
         for report in await self._store.reports(states=UNFINISHED):
             record = await find_record(self._store, report.id)
             if record and not record.final:
                 unfinished.append(record)
-                if origin := await origin_of(self._store, record):
-                    self._forks[origin] = record.id
+                self._needs |= await needs_of(self._store, self._premises, record)
         return unfinished
 
     async def _read_records(self, names: Iterable[str]) -> None:
@@ -143,8 +142,7 @@ class Survey:
             return _DAMAGED
         if record and not record.final:
             return f"its task is {record.state}"
-        fork = self._forks.get(name)
-        return f"task {fork}, which has not begun, is a fork of it" if fork else ""
+        return self._needs.get(name, "")
 
     async def _ended(self, record: TaskRecord) -> float:
         """When a task that is over ended."""
@@ -214,7 +212,23 @@ async def find_record(store: Desk, name: str) -> TaskRecord | None:
     return record if record.id == name else None
 
 
-async def origin_of(store: Desk, record: TaskRecord) -> str:
+async def needs_of(store: Desk, premises: Premises, record: TaskRecord) -> dict[str, str]:
+    """The tasks without whose files a task that is not over could not begin, and why; none once it was begun.
+
+    Raises:
+        RecordError: it cannot be read.
+    """
+    if record.final or record.place:
+        return {}
+    needs = {}
+    if lender := premises.lender_of(record.task):
+        needs[lender] = f"task {record.id}, which has not begun, works on it"
+    if origin := await _origin_of(store, record):
+        needs[origin] = f"task {record.id}, which has not begun, is a fork of it"
+    return needs
+
+
+async def _origin_of(store: Desk, record: TaskRecord) -> str:
     """The task whose snapshots a fork will begin with; empty for a task that is none, is over, or was begun.
 
     Raises:

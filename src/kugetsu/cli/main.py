@@ -1,6 +1,7 @@
 """The entry point: finds the command, and turns errors into messages and exit codes."""
 
 import importlib
+import logging
 import os
 import sys
 from typing import Final
@@ -75,6 +76,8 @@ def commands() -> None:
 def main() -> None:
     """Run the command line and exit."""
     _open_missing_streams()
+    # What is for the log of `serve` is not for the terminal of other commands.
+    logging.getLogger("kugetsu").addHandler(logging.NullHandler())
     code = run_command_line(sys.argv[1:])
     try:
         sys.stdout.flush()

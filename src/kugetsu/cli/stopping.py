@@ -15,6 +15,9 @@ from kugetsu.engine import STOPPED
 from kugetsu.processes import kill_marked
 from kugetsu.shadows import TASK_MARKER, Shadow
 
+_ONE_SECONDS: Final = 0.1
+"""Signals that follow each other so fast are one: some programs signal a process, and then its whole group."""
+
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -22,10 +25,13 @@ SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def heeding_signals(first: Callable[[signal.Signals], None], again: Callable[[signal.Signals], None]) -> Iterator[None]:
     """While the block runs, call `first` for the first signal that is to end the program, and `again` for each later one."""
     loop = asyncio.get_running_loop()
-    received: list[signal.Signals] = []
+    received: list[float] = []
 
     def on_signal(number: signal.Signals) -> None:
-        received.append(number)
+        now = loop.time()
+        if received and now - received[0] < _ONE_SECONDS:
+            return
+        received.append(now)
         (first if len(received) == 1 else again)(number)
 
     # What was ignored when we were started stays so: that is what `nohup` is for.
@@ -37,6 +43,8 @@ def heeding_signals(first: Callable[[signal.Signals], None], again: Callable[[si
     finally:
         for number in heeded:
             loop.remove_signal_handler(number)
+            if received:
+                signal.signal(number, signal.SIG_IGN)  # the program ends already, and cleans up
 
 
 class Stop:

@@ -25,7 +25,8 @@ class MachineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How much of this machine agents may take. Nothing new starts while less is there; what runs goes on.
 
     Attributes:
-        command_slots: commands of agents that run at the same time. Default 0: two for each core.
+        command_slots: commands of agents that run at the same time. Default 0: two for each core, at most one for each 512 MB
+            of memory.
         reserve_mb: memory that stays free: below it only one task and one command run; before that, fewer commands at the
             same time. Default 0: a tenth of what there is, at least 64 and at most 1,024.
         pressure_percent: share of the last ten seconds in which something on the machine stood still for want of memory;
@@ -89,8 +90,8 @@ class DiskSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         most_gb: worktrees, private repositories and mirrors together; above it, what is delivered goes before its time, the
             oldest first. Default 20. 0: no limit.
-        keep_days: how long what is delivered stays after its task is over, for `rewind` and `fork`; what is merged goes at
-            once. Default 14.
+        keep_days: how long what is delivered stays after its task is over, for `rewind` and `fork`; what is merged goes
+            after an hour. Default 14.
         least_free_mb: below it no task starts. Default 512.
     """
 

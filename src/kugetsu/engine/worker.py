@@ -201,6 +201,13 @@ class Worker:
             return claims
 
     async def _nothing_left(self, bounds: Concurrency | None) -> bool:
+        try:
+            return await self._is_idle(bounds)
+        except RecordError as error:
+            self._tell_once(f"it cannot be told whether anything is left to do: {error}")
+            return False
+
+    async def _is_idle(self, bounds: Concurrency | None) -> bool:
         counts = await self._store.counts()
         if bounds and bounds.closed and (counts["pending"] or counts["waiting"]):
             return False  # they may start as soon as their model has room again
@@ -309,7 +316,7 @@ def _made(make_shadow: Callable[[Claim], Shadow], claim: Claim) -> Shadow:
     """
     try:
         return make_shadow(claim)
-    except KugetsuError:
+    except (ConfigError, LeaseLostError, RecordError):
         raise
     except Exception as error:
         raise ConfigError(str(error) or repr(error)) from error

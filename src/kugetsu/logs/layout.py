@@ -35,7 +35,7 @@ def timestamp(at: float) -> str:
 def readable(entry: Entry, redactor: Redactor) -> bytes:
     """`TIME LEVEL TASK#RUN turn N: MESSAGE`, on one line; a traceback stands behind it in brackets."""
     where, line = entry.where, entry.line(redactor)
-    who = plain(where.shadow) or PROGRAM
+    who = joined(plain(where.shadow)) or PROGRAM
     turn = f" turn {where.turn}" if where.task and where.turn else ""
     message = line.message
     if trace := line.fields.get("exception"):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final, TextIO
 
 from kugetsu.config import LogLevel, LogSettings
+from kugetsu.errors import KugetsuError
 from kugetsu.logs.entry import NOWHERE, Entry, Line, Wording
 from kugetsu.logs.foreign import OURS, ForeignHandler, fit, traced
 from kugetsu.logs.layout import Layout, json_line, readable
@@ -170,6 +171,9 @@ def open_log(
     log.open()
     try:
         yield log
+    except KugetsuError as error:
+        log.trouble(f"the program ends: {error}")
+        raise
     except Exception as error:
         log.failed(error)
         raise

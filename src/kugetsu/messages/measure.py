@@ -34,7 +34,7 @@ def _block(block: Text | Image | Thinking | ToolCall) -> int:
             assert_never(block)
 
 
-def most_tokens_of_prompt(frame: int, messages: Sequence[Message]) -> int:
+def most_tokens_of_prompt(frame: int, messages: Sequence[Message], same_from: int = 0) -> int:
     """The most tokens a prompt can have.
 
     The part that the last reply was an answer to is known from what its provider counted; the rest is bounded.
@@ -42,8 +42,9 @@ def most_tokens_of_prompt(frame: int, messages: Sequence[Message]) -> int:
     Args:
         frame: the most tokens of the system prompt and all that is said of tools.
         messages: the conversation.
+        same_from: replies from this place on were given to the same frame and messages; earlier counts prove nothing.
     """
-    for place in range(len(messages) - 1, -1, -1):
+    for place in range(len(messages) - 1, same_from - 1, -1):
         message = messages[place]
         if isinstance(message, AssistantMessage) and message.usage.input:
             return message.usage.tokens + _FRAME + most_tokens(messages[place + 1 :])

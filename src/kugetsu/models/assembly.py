@@ -2,6 +2,7 @@
 
 from typing import Final
 
+import msgspec
 from multidict import CIMultiDict
 
 import kugetsu
@@ -45,9 +46,11 @@ def assemble(provider: Provider, model: str, connections: Connections, clock: Cl
     if provider.settings.wire == "anthropic":
         fields: JsonObject = {"model": model, "max_tokens": entry.info.max_output}
         return AnthropicModel(name, entry.info, endpoint, limiter, entry.pricing, fields=fields)
+    # A call that says nothing about its reply may get one that fills the window.
+    longest = entry.said_output or entry.info.context_window
     return OpenAIModel(
         name,
-        entry.info,
+        msgspec.structs.replace(entry.info, longest_reply=longest),
         endpoint,
         limiter,
         entry.pricing,

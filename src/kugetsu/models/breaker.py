@@ -64,13 +64,19 @@ class Breaker:
         if not wait:
             return None
         told = f"{self._provider} is failing; next try in {wait:.0f} s; what happened last: {self._last}"
-        return ModelError("overloaded", told, retry_after=wait)
+        return ModelError("overloaded", told, retry_after=wait, asked=False)
 
     def begin(self) -> bool:
         """A call that was not refused begins; whether it is the one that tries."""
         if self.tripped:
             self._probing = True
         return self.tripped
+
+    def heard(self) -> None:
+        """A reply has begun: all may go on. Only a whole one shows that the provider is well."""
+        if self.tripped:
+            self._failures = 0
+            self.tripped = self._probing = False
 
     def succeeded(self) -> None:
         """A call went well: all may go on."""

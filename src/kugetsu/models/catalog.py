@@ -89,6 +89,7 @@ def look_up(provider: str, settings: ProviderSettings, name: str, clock: Clock) 
         priced=pricing.known,
         usd_input=max((each.most_input for each in possible), default=0.0),
         usd_output=max((each.most_output for each in possible), default=0.0),
+        usd_call=max((each.call for each in possible), default=0.0),
     )
     return CatalogEntry(info, pricing, said.max_output)
 

@@ -83,8 +83,8 @@ class HttpModel(ABC):
 
     def _fields_of(self, request: ModelRequest) -> JsonObject:
         """The fields of every request, with a shorter reply where one is asked for."""
-        if 0 < request.max_output < self.info.max_output:
-            return {**self._fields, self._cap_field: request.max_output}
+        if request.max_output:
+            return {**self._fields, self._cap_field: min(request.max_output, self.info.max_output)}
         return self._fields
 
     async def stream(self, request: ModelRequest, patience: Patience = Patience()) -> AsyncIterator[Delta]:  # noqa: B008 - immutable
@@ -107,6 +107,8 @@ class HttpModel(ABC):
                         answer.heard()
                     for delta in self._deltas(reader, events):
                         yield delta
+                    if events:
+                        call.heard()  # only now: the first event may report a failure
                     if not chunk:
                         break
                 if not reader.complete:

@@ -51,7 +51,7 @@ class Bounds(msgspec.Struct, frozen=True):
 class Call:
     """A call under way. A context manager; leaving it gives its place back, and tells how it went."""
 
-    __slots__ = ("_limiter", "began", "epoch", "probe", "tokens", "used")
+    __slots__ = ("_heard", "_limiter", "began", "epoch", "probe", "tokens", "used")
 
     def __init__(self, limiter: "Limiter", tokens: int, began: float, epoch: int, *, probe: bool) -> None:
         self._limiter = limiter
@@ -60,6 +60,13 @@ class Call:
         self.epoch = epoch
         self.probe = probe
         self.used: int | None = None
+        self._heard = False
+
+    def heard(self) -> None:
+        """The reply has begun. May be called for each of its events."""
+        if not self._heard:
+            self._heard = True
+            self._limiter.heard(self)
 
     def ended(self, tokens: int) -> None:
         """The reply is whole. `tokens` is what it consumed in all; 0 when the provider does not say."""
@@ -134,6 +141,11 @@ class Limiter:
             await self._wait(_Waiter(tokens, patience))
             now = self._clock.monotonic()
         return self._begin(tokens, now)
+
+    def heard(self, call: Call) -> None:
+        """The reply to a call has begun: if it was the one that tries, it has found that the provider is back."""
+        call.probe = False
+        self._breaker.heard()
 
     def leave(self, call: Call, error: BaseException | None) -> None:
         """A call is over: give its place to the next, and learn from how it went."""
@@ -260,11 +272,11 @@ class Limiter:
         blocked = self._blocked_until - now
         if blocked > patience.block:
             told = f"{self._blocked_by}; no call is made for another {blocked:.0f} s"
-            return ModelError("rate_limited", told, retry_after=blocked)
+            return ModelError("rate_limited", told, retry_after=blocked, asked=False)
         turn = self._turn(tokens, ahead, queued, now)
         if turn > patience.turn:
             told = f"{self._label}: {self._active} calls are under way and {ahead} wait; it would be {turn:.0f} s until the next"
-            return ModelError("rate_limited", f"{told} ({self._bound()})", retry_after=turn)
+            return ModelError("rate_limited", f"{told} ({self._bound()})", retry_after=turn, asked=False)
         return None
 
     def _delay(self, tokens: int, now: float) -> float:

@@ -88,7 +88,8 @@ def _earlier(own: ModelError, other: ModelError) -> ModelError:
     """The failure after which there is capacity again first; it tells of both."""
     first = own if _when(own) <= _when(other) else other
     told = f"{own.message}; and the fallback: {other.message}"
-    return ModelError(first.kind, told, fix=first.fix, retry_after=first.retry_after, status=first.status)
+    asked = own.asked or other.asked
+    return ModelError(first.kind, told, fix=first.fix, retry_after=first.retry_after, status=first.status, asked=asked)
 
 
 def _when(error: ModelError) -> float:
@@ -104,4 +105,6 @@ def _common(own: ModelInfo, other: ModelInfo) -> ModelInfo:
         priced=own.priced and other.priced,
         usd_input=max(own.usd_input, other.usd_input),
         usd_output=max(own.usd_output, other.usd_output),
+        usd_call=max(own.usd_call, other.usd_call),
+        longest_reply=max(own.unbounded_reply, other.unbounded_reply),
     )

@@ -1,6 +1,5 @@
 """Limits of commands, by the best means that the machine allows: control groups, else a look at all processes now and then."""
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,7 +11,7 @@ from kugetsu.processes.hierarchies import UnusableError, own_places, usable
 from kugetsu.processes.limits import CommandLimits
 from kugetsu.processes.rooms import Launcher, Room, processes_flag, trial
 from kugetsu.processes.table import read_table
-from kugetsu.processes.task_groups import TaskGroups
+from kugetsu.processes.task_groups import TaskGroups, in_thread
 from kugetsu.processes.watcher import LOOK_SECONDS, Watcher
 
 _NAMES: Final = {"memory": "memory", "pids": "processes", "cpu": "CPU"}
@@ -41,7 +40,7 @@ class Confinement:
             memory_bytes=0 if "memory" in self._held else limits.memory_bytes,
             processes=0 if "pids" in self._held else limits.processes,
         )
-        watch = bool(looked_at.memory_bytes or looked_at.processes) and bool(read_table())
+        watch = bool(looked_at.memory_bytes or looked_at.processes) and _sees_processes()
         self._watcher = Watcher(looked_at) if watch else None
         self._launcher = Launcher(
             limits,
@@ -99,7 +98,7 @@ class Confinement:
         """
         certain = self._groups is not None and await self._groups.end(task)
         if self._watcher and self._watcher.watches(task):
-            await asyncio.to_thread(self._watcher.end, task)
+            await in_thread(self._watcher.end, task)
         return certain
 
     async def close(self) -> None:
@@ -110,7 +109,7 @@ class Confinement:
         if self._groups:
             await self._groups.close()
         if self._watcher:
-            await asyncio.to_thread(self._watcher.close)
+            await in_thread(self._watcher.close)
 
     def _try(self) -> str:
         """Why a command could not be run in a group; empty when it could."""
@@ -133,3 +132,10 @@ class Confinement:
             names = ("memory" * bool(limits.memory_bytes), "processes" * bool(limits.processes))
             parts.append(f"{' and '.join(filter(None, names))} looked at every {LOOK_SECONDS:g} s")
         return ", ".join(parts) or "no limits"
+
+
+def _sees_processes() -> bool:
+    try:
+        return bool(read_table())
+    except OSError:
+        return False

@@ -34,6 +34,10 @@ _PIECE: Final = 65_536
 _NEAR: Final = 0.9
 """Share of a limit at which it may be out of reach of what is asked for next."""
 
+_CRUMBS: Final = 2 * 1024 * 1024
+_CRUMBS_SHARE: Final = 0.05
+"""Memory, or share of a limit of it, that may stay charged to a group that serves another command."""
+
 
 class Place(NamedTuple):
     """A group in one hierarchy.
@@ -56,11 +60,13 @@ class Counts(msgspec.Struct, frozen=True):
         killed: processes that were killed for want of memory.
         full: whether the group's own limit of memory was reached.
         refused: how often a process could not be started because there were too many.
+        crowded: whether they were too many for the group, and not for one around it.
     """
 
     killed: int = 0
     full: bool = False
     refused: int = 0
+    crowded: bool = False
 
 
 class Group:
@@ -74,6 +80,8 @@ class Group:
     def __init__(self, places: tuple[Place, ...]) -> None:
         self.places = places
         self.over = False
+        self._limits = CommandLimits()
+        self._ended = False
 
     def child(self, name: str) -> "Group":
         """The group of that name within this one."""
@@ -106,6 +114,7 @@ class Group:
         Raises:
             OSError: the machine refused.
         """
+        self._limits = limits
         for path, version, controllers in self.places:
             if limits.memory_bytes and "memory" in controllers:
                 _limit_memory(path, version, limits.memory_bytes)
@@ -116,15 +125,17 @@ class Group:
 
     def counts(self) -> Counts:
         """What happened so far; nothing for a group that is gone."""
-        killed, full, refused = 0, False, 0
-        for path, version, controllers in self.places:
-            if "memory" in controllers:
-                file = "memory.events" if version == V2 else "memory.oom_control"
-                killed = _number(f"{path}/{file}", "oom_kill")
-                full = killed > 0 and _was_full(path, version)
-            if "pids" in controllers:
-                refused = _number(f"{path}/pids.events", "max")
-        return Counts(killed, full, refused)
+        killed, full, refused, crowded = 0, False, 0, False
+        for place in self.places:
+            if "memory" in place.controllers:
+                with contextlib.suppress(OSError):
+                    killed = _killed(place)
+                    full = killed > 0 and self._was_full(place)
+            if "pids" in place.controllers:
+                with contextlib.suppress(OSError):
+                    refused = _number(f"{place.path}/pids.events", "max")
+                    crowded = refused > 0 and self._was_crowded(place, otherwise=True)
+        return Counts(killed, full, refused, crowded)
 
     @property
     def exists(self) -> bool:
@@ -133,9 +144,52 @@ class Group:
 
     @property
     def pristine(self) -> bool:
-        """Whether nothing runs in it, and nothing has happened in it that would have to be told."""
+        """Whether it serves another command like a new one: nothing is in it, or charged to it, or would have to be told.
+
+        What cannot be read is not pristine.
+        """
+        try:
+            return not self._ended and self._is_empty() and all(self._is_clean(place) for place in self.places)
+        except (OSError, ValueError):
+            return False
+
+    def _is_empty(self) -> bool:
         # What got into one of its directories is in all of them.
-        return not words(f"{self.places[0].path}/cgroup.procs") and self.counts() == Counts()
+        for place in self.places:
+            if "pids" in place.controllers:
+                return _number(f"{place.path}/pids.current") == 0  # counts zombies, too
+        return not _read(f"{self.places[0].path}/cgroup.procs")
+
+    def _is_clean(self, place: Place) -> bool:
+        """Whether neither memory nor a counter of a place would be blamed on the next command."""
+        if "memory" in place.controllers:
+            if most := self._limits.memory_bytes:
+                # Files in memory stay charged, those of a disk until they give way, those of a tmpfs until they are removed.
+                usage = _number(f"{place.path}/{'memory.current' if place.version == V2 else 'memory.usage_in_bytes'}")
+                if usage > max(_CRUMBS, most * _CRUMBS_SHARE) or self._was_full(place):
+                    return False
+            if _killed(place):
+                return False
+        if "pids" in place.controllers:
+            return not (_number(f"{place.path}/pids.events", "max") or self._was_crowded(place, otherwise=False))
+        return True
+
+    def _was_full(self, place: Place) -> bool:
+        """Whether the group reached its own limit of memory."""
+        if place.version == V2:
+            return _number(f"{place.path}/memory.events", "oom") > 0
+        # The counter of failures stands still in new kernels.
+        most = self._limits.memory_bytes
+        return bool(most) and _number(f"{place.path}/memory.max_usage_in_bytes") > most * _NEAR
+
+    def _was_crowded(self, place: Place, *, otherwise: bool) -> bool:
+        """Whether the group reached its own limit of processes; what to take where it is not known, before Linux 6.1."""
+        if not self._limits.processes:
+            return False
+        try:
+            return _number(f"{place.path}/pids.peak") > self._limits.processes * _NEAR
+        except FileNotFoundError:
+            return otherwise
 
     def members(self) -> set[int]:
         """Its processes, without those of the groups within and without this one."""
@@ -156,6 +210,7 @@ class Group:
         """Kill everything in the group and in those within, and remove them; whether all is gone. Call it until it is."""
         if self.remove():
             return True
+        self._ended = True
         for place in self.places:
             with contextlib.suppress(OSError):
                 write(f"{place.path}/pids.max", 0)  # nothing is born any more
@@ -192,16 +247,18 @@ def write(path: str, value: int | str) -> None:
 def words(path: str) -> list[str]:
     """What stands in one of the kernel's files; nothing when it cannot be read."""
     try:
-        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        return _read(path)
     except OSError:
         return []
+
+
+def _read(path: str) -> list[str]:
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         content = b""
         while piece := os.read(file, _PIECE):
             content += piece
         return content.decode().split()
-    except OSError:
-        return []
     finally:
         os.close(file)
 
@@ -225,13 +282,10 @@ def _weigh(path: str, version: Version, weight: int) -> None:
         write(f"{path}/cpu.shares", max(2, weight * _SHARES // 100))
 
 
-def _was_full(path: str, version: Version) -> bool:
-    """Whether a group reached its limit of memory."""
-    if version == V2:
-        return _number(f"{path}/memory.events", "oom") > 0
-    # The counter of failures stands still in new kernels.
-    most = _number(f"{path}/memory.limit_in_bytes")
-    return _number(f"{path}/memory.max_usage_in_bytes") > most * _NEAR
+def _killed(place: Place) -> int:
+    """How many processes were killed for want of memory, be it that of a group around this one."""
+    file = "memory.events" if place.version == V2 else "memory.oom_control"
+    return _number(f"{place.path}/{file}", "oom_kill")
 
 
 def _pids(path: str) -> list[int]:
@@ -247,8 +301,12 @@ def _directories(path: str) -> list[str]:
 
 
 def _number(path: str, key: str = "") -> int:
-    """The number in a file, or the one after a key; 0 when there is none."""
-    found = words(path)
+    """The number in a file, or the one after a key; 0 when it says none.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    found = _read(path)
     if key:
         found = found[found.index(key) + 1 :] if key in found else []
     return int(found[0]) if found else 0

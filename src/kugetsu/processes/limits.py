@@ -35,5 +35,11 @@ class CommandLimits(msgspec.Struct, frozen=True):
         )
 
 
-OUT_OF_MEMORY = "A process was killed because the whole machine ran out of memory: use less, or take smaller steps, or try again later"
+OUT_OF_MEMORY = "A process was killed because the machine, or the control group that this program is in, ran out of memory: try again later, with less at the same time"
+"""For a command that was within its own limit."""
+
+OUT_OF_PROCESSES = (
+    "A process could not be started because the machine, or the container around it, has no more of them: "
+    "start fewer at a time, or try again later"
+)
 """For a command that was within its own limit."""

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from kugetsu.processes.groups import Group
-from kugetsu.processes.limits import OUT_OF_MEMORY, CommandLimits
+from kugetsu.processes.limits import OUT_OF_MEMORY, OUT_OF_PROCESSES, CommandLimits
 from kugetsu.processes.protection import command_score
 from kugetsu.processes.table import threads_now
 from kugetsu.processes.watcher import ROOM_MARKER, Watched
@@ -132,8 +132,10 @@ class Room:
                 words.append(f"A process was killed because the command used {self._limits.memory_words}")
             elif counts.killed:
                 words.append(OUT_OF_MEMORY)
-            if counts.refused:
+            if counts.refused and counts.crowded:
                 words.append(f"A process could not be started because the command had {self._limits.processes_words}")
+            elif counts.refused:
+                words.append(OUT_OF_PROCESSES)
         return "\n".join(word for word in words if word)
 
 

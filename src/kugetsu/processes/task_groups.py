@@ -9,11 +9,11 @@ happened that would have to be told serves the task's next command.
 import asyncio
 import hashlib
 import itertools
-import os
 import re
 import secrets
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -57,12 +57,10 @@ class TaskGroups:
         self._numbers = itertools.count(1)
         self._used: dict[str, list[Group]] = {}
         self._spare: OrderedDict[str, Group] = OrderedDict()
-        token = secrets.token_hex(4)
-        self._traces = Traces(home, token)
+        self._traces = Traces(home, secrets.token_hex(4))
         self._sweep()
         _tidy(places)
-        name = f"kugetsu-{hashlib.sha256(bytes(home.resolve())).hexdigest()[:8]}-{os.getpid()}-{token}"
-        settled, self.problems = self._settle(places, name)
+        settled, self.problems = self._settle(places, self._traces.group)
         self._base = Group(settled)
         self.places = settled
 
@@ -121,17 +119,23 @@ class TaskGroups:
         return True
 
     async def end(self, task: str) -> bool:
-        """Kill everything of a task, also what a program that is gone left of it; whether it is gone. Never raises."""
+        """Kill everything of a task, also what a program that is gone left of it; whether it is gone. Never raises.
+
+        What is not gone is ended by the next call.
+        """
         name = _name(task)
-        if self._traces.any_others():
-            await asyncio.to_thread(self._sweep, name)
-        groups = self._used.pop(name, [])
+        certain = not self._traces.any_others() or await in_thread(self._sweep, name)
         if spare := self._spare.pop(name, None):
-            groups.append(spare)
+            spare.over = True
+            self._used.setdefault(name, []).append(spare)
+        those = set(self._used.get(name, ()))
         for round_ in range(_MOST_ROUNDS):
-            groups = [group for group in groups if not group.end()]
-            if not groups:
-                return True
+            # They stay known while this waits: it may be cancelled, and others may ask for the same.
+            left = [group for group in self._used.pop(name, ()) if not (group in those and group.end())]
+            if left:
+                self._used[name] = left
+            if those.isdisjoint(left):
+                return certain
             await asyncio.sleep(_wait(round_))
         return False
 
@@ -168,14 +172,31 @@ class TaskGroups:
         )
         return tuple(settled), "; ".join(problems)
 
-    def _sweep(self, name: str = "") -> None:
-        """End what dead programs left, and the groups of a task by whichever program; blocking. Never raises."""
-        for base, dead in self._traces.others():
-            names = base.names() - {SELF}
-            _end_all([base.child(each) for each in names if dead or (name and each.startswith(f"{name}."))])
-            if dead:
-                base.child(SELF).remove()
-                base.remove()
+    def _sweep(self, name: str = "") -> bool:
+        """End what dead programs left, and the groups of a task by whichever program; blocking. Never raises.
+
+        Returns:
+            Whether all of that is gone.
+        """
+        gone = True
+        try:
+            for base, dead in self._traces.others():
+                names = base.names() - {SELF}
+                gone &= _end_all([base.child(each) for each in names if dead or (name and each.startswith(f"{name}."))])
+                if dead:
+                    base.child(SELF).remove()
+                    base.remove()
+        except OSError:
+            return False
+        return gone
+
+
+async def in_thread(function: Callable[..., bool], *args: object) -> bool:
+    """What a blocking function says; False when the machine has no thread for it. Never raises by itself."""
+    try:
+        return await asyncio.to_thread(function, *args)
+    except RuntimeError:
+        return False
 
 
 def _tidy(places: list[Place]) -> None:
@@ -189,12 +210,17 @@ def _tidy(places: list[Place]) -> None:
             base.remove()
 
 
-def _end_all(groups: list[Group]) -> None:
-    for group in groups:
-        for round_ in range(_MOST_ROUNDS):
-            if group.end():
-                break
-            time.sleep(_wait(round_))
+def _end_all(groups: list[Group]) -> bool:
+    left = [group for group in groups if not _end_one(group)]
+    return not left
+
+
+def _end_one(group: Group) -> bool:
+    for round_ in range(_MOST_ROUNDS):
+        if group.end():
+            return True
+        time.sleep(_wait(round_))
+    return False
 
 
 def _wait(round_: int) -> float:

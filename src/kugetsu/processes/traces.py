@@ -6,7 +6,9 @@ however it ends.
 
 import contextlib
 import fcntl
+import hashlib
 import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -18,13 +20,18 @@ class Traces:
 
     Args:
         home: the state directory.
-        name: of this program, unique.
+        token: of this program, unique.
+
+    Attributes:
+        group: what the groups of this program are called.
     """
 
-    def __init__(self, home: Path, name: str) -> None:
+    def __init__(self, home: Path, token: str) -> None:
         self._directory = home / "groups"
-        self._own = self._directory / name
+        self._own = self._directory / token
         self._lock = -1
+        self._prefix = f"kugetsu-{hashlib.sha256(bytes(home.resolve())).hexdigest()[:8]}-"
+        self.group = f"{self._prefix}{os.getpid()}-{token}"
 
     def leave(self, paths: Sequence[str]) -> None:
         """Write down the groups that this program is going to make.
@@ -33,11 +40,18 @@ class Traces:
             OSError: the disk refused; the groups would not be found after a crash.
         """
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = os.open(self._own, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        # Nobody looks at a name with a dot: a file that is not locked yet would be one of a dead program.
+        early = self._own.with_name(f".{self._own.name}")
+        lock = os.open(early, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            os.write(lock, "".join(f"{path}\n" for path in paths).encode(errors="surrogateescape"))
+            left = "".join(f"{path}\n" for path in paths).encode(errors="surrogateescape")
+            while left:  # a disk that fills up takes a part of it
+                left = left[os.write(lock, left) :]
+            early.rename(self._own)
         except OSError:
+            with contextlib.suppress(OSError):
+                early.unlink(missing_ok=True)
             os.close(lock)
             raise
         self._lock = lock
@@ -51,35 +65,55 @@ class Traces:
             self._lock = -1
 
     def others(self) -> Iterator[tuple[Group, bool]]:
-        """The groups of every other program, and whether it is dead; a dead one's file is removed when its groups are gone."""
+        """The groups of every other program, and whether it is dead; a dead one's file is removed when its groups are gone.
+
+        Raises:
+            OSError: after all the others, since one of the files could not be looked at.
+        """
+        failure: OSError | None = None
         for name in self._names():
             path = self._directory / name
             try:
                 file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            except OSError:
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                failure = error
                 continue
             try:
-                lines = path.read_text(errors="surrogateescape").splitlines()
+                lines = self._lines(path)
                 dead = _locks(file)
                 # The version says how a group is limited; these are only to be ended.
                 yield Group(tuple(Place(line, V2) for line in lines)), dead
                 if dead and not any(Path(line).exists() for line in lines):
                     path.unlink(missing_ok=True)
-            except OSError:
+            except FileNotFoundError:
                 continue
+            except OSError as error:
+                failure = error
             finally:
                 os.close(file)
+        if failure:
+            raise failure
+
+    def _lines(self, path: Path) -> list[str]:
+        """The groups that a file names, without what its program cannot have written there."""
+        ours = re.compile(rf"/.*/{self._prefix}[0-9]+-{re.escape(path.name)}")
+        return [line for line in path.read_text(errors="surrogateescape").split("\n") if ours.fullmatch(line)]
 
     def any_others(self) -> bool:
-        """Whether there is a file of another program."""
-        return bool(self._names())
+        """Whether there is a file of another program, or may be one."""
+        try:
+            return bool(self._names())
+        except OSError:
+            return True
 
     def _names(self) -> list[str]:
         try:
             names = os.listdir(self._directory)  # noqa: PTH208 - names alone
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
             return []
-        return [name for name in names if name != self._own.name]
+        return [name for name in names if name != self._own.name and not name.startswith(".")]
 
 
 def _locks(file: int) -> bool:

@@ -28,6 +28,10 @@ _MOST_ROUNDS: Final = 50
 
 _ROUND_SECONDS: Final = 0.002
 
+_MOST_TRIES: Final = 10
+_TRY_SECONDS: Final = 0.05
+"""How often, and after which time, it is tried again to look at the machine before a task is ended."""
+
 
 class Watched:
     """One command that is watched. Made by `Watcher.watch`.
@@ -106,24 +110,35 @@ class Watcher:
         """Whether there may be something left of a task's commands."""
         return any(watched.task == task for watched in self._now())
 
-    def end(self, task: str) -> None:
-        """Kill what is left of a task's commands, blocking until it is gone, and forget them."""
-        self._drop([watched for watched in self._now() if watched.task == task])
+    def end(self, task: str) -> bool:
+        """Kill what is left of a task's commands, blocking until it is gone, and forget them. Never raises.
 
-    def close(self) -> None:
-        """Kill what is left of all commands, and watch no more."""
-        self._drop(self._now())
+        Returns:
+            False when the machine kept it from being looked at: it has not been forgotten.
+        """
+        return self._drop([watched for watched in self._now() if watched.task == task])
+
+    def close(self) -> bool:
+        """Kill what is left of all commands, as far as it can be looked at, and watch no more. Never raises."""
+        done = self._drop(self._now())
         with self._change:
             self._thread = None
             self._change.notify()
+        return done
 
-    def _drop(self, those: list[Watched]) -> None:
-        if those:
-            with self._looking:
-                self._read()
-                for watched in those:
-                    self._kill(watched)
-            self._forget(those)
+    def _drop(self, those: list[Watched]) -> bool:
+        for _ in range(_MOST_TRIES if those else 0):
+            try:
+                with self._looking:
+                    self._read()
+                    for watched in those:
+                        self._kill(watched)
+            except OSError:  # no descriptor left
+                time.sleep(_TRY_SECONDS)
+            else:
+                self._forget(those)
+                return True
+        return not those
 
     def _forget(self, those: list[Watched]) -> None:
         with self._change:

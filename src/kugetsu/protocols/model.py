@@ -18,6 +18,8 @@ class ModelInfo(msgspec.Struct, frozen=True):
         priced: whether its price is known, so that money limits can hold it.
         usd_input: the most that one token of a prompt costs, in US dollars; 0 when no price is known.
         usd_output: the most that one token of a reply costs.
+        usd_call: what a call costs beside its tokens.
+        longest_reply: tokens of the longest reply of a call that says nothing about it; 0 for `max_output`.
     """
 
     context_window: int
@@ -26,6 +28,13 @@ class ModelInfo(msgspec.Struct, frozen=True):
     priced: bool = False
     usd_input: float = 0.0
     usd_output: float = 0.0
+    usd_call: float = 0.0
+    longest_reply: int = 0
+
+    @property
+    def unbounded_reply(self) -> int:
+        """Tokens of the longest reply of a call that says nothing about it."""
+        return self.longest_reply or self.max_output
 
 
 class ToolSpec(msgspec.Struct, frozen=True):

@@ -7,15 +7,17 @@ from typing import Protocol, TypeAlias
 import msgspec
 
 from kugetsu.events import EventSink
+from kugetsu.messages import Usage
 from kugetsu.protocols.commands import Commands
 from kugetsu.protocols.journal import Journal
+from kugetsu.protocols.store import Reserved
 from kugetsu.sessions import Session
 from kugetsu.tasks import Note, Outcome, Spent, Task
 
-Reserve: TypeAlias = Callable[[Spent, Spent], Awaitable[Spent]]
-"""Called with the least and the most that the next model call may use up; gives what it may, waiting for others if need be.
+Reserve: TypeAlias = Callable[[Spent, Spent], Awaitable[Reserved | None]]
+"""Called with the least and the most that the next model call may use up; says what was set aside, see `Runs.reserve`.
 
-Raises `LimitReachedError` (kind `budget`) when that will not be before another day.
+None: nothing bounds it. Raises `LimitReachedError` when there is not enough, and will not be before another day.
 """
 
 
@@ -84,6 +86,11 @@ class Runtime(Protocol):
     @property
     def unheard(self) -> Sequence[str]:
         """What was said to it too late."""
+        ...
+
+    @property
+    def unbooked(self) -> Usage:
+        """What a model call that was cut may have cost, and the session does not say."""
         ...
 
     def pause(self) -> None:

@@ -12,6 +12,7 @@ from kugetsu.sessions.entries import (
     Replied,
     Rewound,
     Started,
+    Wasted,
     decode_entry,
     encode_entry,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "Session",
     "Started",
     "Tally",
+    "Wasted",
     "decode_entry",
     "encode_entry",
 ]

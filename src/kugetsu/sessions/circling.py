@@ -12,11 +12,11 @@ _MOST_REMEMBERED: Final = 1_000
 
 @dataclass
 class Circling:
-    """Counts since the worktree last changed; a call that looks at changed files is no repetition.
+    """Counts since the worktree last changed, or something new was tried. Equal calls of one turn count once.
 
     Attributes:
         turns: closed turns in a row that left the worktree as it was.
-        most: how often that call of the last turn was made that was made most often, always with the same result.
+        most: in how many turns that call of the last turn was made that was made most often, always with the same result.
         name: the tool of that call.
     """
 
@@ -32,12 +32,14 @@ class Circling:
             calls: with their results.
             changed: whether the worktree is another one than after the turn before.
         """
+        pairs = {hash((call.name, call.arguments, result.text, result.is_error)): call.name for call, result in calls}
         if changed or len(self._seen) > _MOST_REMEMBERED:
             self._seen.clear()
+        elif any(sign not in self._seen for sign in pairs):
+            self._seen = dict.fromkeys(self._seen, 0)  # whoever does something new gets on
         self.turns = 0 if changed else self.turns + 1
         self.most, self.name = 0, ""
-        for call, result in calls:
-            sign = hash((call.name, call.arguments, result.text, result.is_error))
+        for sign, name in pairs.items():
             self._seen[sign] = times = self._seen.get(sign, 0) + 1
             if times > self.most:
-                self.most, self.name = times, call.name
+                self.most, self.name = times, name

@@ -4,7 +4,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from kugetsu.messages import AssistantMessage, ToolResult, UserMessage, encode_json
+from kugetsu.messages import AssistantMessage, ToolResult, Usage, UserMessage, encode_json
 
 
 class Heard(msgspec.Struct, frozen=True, gc=False, tag="heard"):
@@ -69,6 +69,12 @@ class Renewed(msgspec.Struct, frozen=True, gc=False, tag="renewed"):
     """Somebody asked for another try: what was used up so far no longer counts against the limits."""
 
 
+class Wasted(msgspec.Struct, frozen=True, gc=False, tag="wasted"):
+    """A reply broke off when some of it had come, and was asked for again: what it may have cost."""
+
+    usage: Usage
+
+
 class Forked(msgspec.Struct, frozen=True, gc=False, tag="forked"):
     """The task goes its own way from here: what came before is, and was used up by, the task that it is a fork of.
 
@@ -79,7 +85,7 @@ class Forked(msgspec.Struct, frozen=True, gc=False, tag="forked"):
     origin: str
 
 
-Entry: TypeAlias = Heard | Replied | Started | Finished | Checkpoint | Rewound | Renewed | Forked
+Entry: TypeAlias = Heard | Replied | Started | Finished | Checkpoint | Rewound | Renewed | Wasted | Forked
 
 
 class LogLine(msgspec.Struct, frozen=True):

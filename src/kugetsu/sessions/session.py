@@ -7,7 +7,18 @@ import msgspec
 
 from kugetsu.messages import AssistantMessage, Message, ToolCall, ToolResult, UserMessage
 from kugetsu.sessions.circling import Circling
-from kugetsu.sessions.entries import Checkpoint, Entry, Finished, Forked, Heard, Renewed, Replied, Rewound, Started
+from kugetsu.sessions.entries import (
+    Checkpoint,
+    Entry,
+    Finished,
+    Forked,
+    Heard,
+    Renewed,
+    Replied,
+    Rewound,
+    Started,
+    Wasted,
+)
 from kugetsu.sessions.tally import Tally
 
 
@@ -100,8 +111,12 @@ class Session:
                 self._rewind(entry)
             case Renewed():
                 self.allowance = msgspec.structs.replace(self.tally)
+                self.circling = Circling()
+            case Wasted():
+                self.tally.waste(entry.usage)
             case Forked():
                 self.tally, self.allowance = Tally(), Tally()
+                self.circling = Circling()
             case _:
                 assert_never(entry)
 

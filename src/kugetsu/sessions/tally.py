@@ -27,6 +27,11 @@ class Tally(msgspec.Struct):
         self.spent_usd += reply.usage.cost_usd or 0.0
         self.last_text = reply.text or self.last_text
 
+    def waste(self, usage: Usage) -> None:
+        """Add what brought no reply."""
+        self.usage += usage
+        self.spent_usd += usage.cost_usd or 0.0
+
     def on(self, report: TaskReport) -> TaskReport:
         """A report with what was used so far."""
         return msgspec.structs.replace(

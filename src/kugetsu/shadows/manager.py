@@ -30,7 +30,7 @@ from kugetsu.tasks import Note, TaskReport
 _log = logging.getLogger(__name__)
 
 END_SECONDS: Final = 30.0
-"""How long shadows may take to end when their manager ends; a command that resists takes some seconds."""
+"""How long shadows may take to end when their manager ends, before it is said who resists and they are cancelled."""
 
 OnFailure: TypeAlias = Callable[[Exception], Awaitable[None]]
 """Told, inside the shadow's own task, what a spawned shadow could not deal with itself."""
@@ -111,10 +111,12 @@ class ShadowManager:
     async def open(self) -> AsyncIterator["ShadowManager"]:
         """Own shadows while the block runs. In the end those that still live are interrupted, and waited for."""
         with first_error():
-            async with asyncio.TaskGroup() as self._group:
+            async with asyncio.TaskGroup() as group:
+                self._group = group
                 try:
                     yield self
                 finally:
+                    self._group = None
                     await finish(self._end_all())
 
     def spawn(self, make: Callable[[], Shadow], on_failure: OnFailure) -> None:
@@ -203,7 +205,10 @@ class ShadowManager:
         try:
             await self.run(make())
         except Exception as error:  # noqa: BLE001 - a defect in one shadow ends no other
-            await on_failure(error)
+            try:
+                await on_failure(error)
+            except Exception:  # noqa: BLE001 - as above
+                _log.exception("what a shadow left could not be dealt with")
 
     def _forget(self, task: asyncio.Task[None]) -> None:
         self._spawned.discard(task)

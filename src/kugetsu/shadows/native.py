@@ -29,8 +29,9 @@ from kugetsu.errors import (
     WorkspaceError,
 )
 from kugetsu.events import Event, Noted
-from kugetsu.protocols import Clock, FileLocks, Model, Seat, ToolContext
-from kugetsu.tasks import Note, Outcome
+from kugetsu.messages import Usage
+from kugetsu.protocols import Clock, FileLocks, Model, Reserved, Seat, ToolContext
+from kugetsu.tasks import Note, Outcome, Spent
 
 
 class NativeRuntime:
@@ -68,6 +69,11 @@ class NativeRuntime:
     def unheard(self) -> Sequence[str]:
         """What was said to it too late."""
         return self._inbox.unheard
+
+    @property
+    def unbooked(self) -> Usage:
+        """What a model call that was cut may have cost, and the session does not say."""
+        return self._agent.unbooked if self._agent else Usage()
 
     def pause(self) -> None:
         """End the run as soon as the open turn is closed."""
@@ -111,6 +117,10 @@ class NativeRuntime:
             watchdog.touch()
             seat.publish(event)
 
+        async def reserve(least: Spent, most: Spent) -> Reserved | None:
+            watchdog.touch()  # whoever waits for others is not idle
+            return await seat.reserve(least, most)
+
         system = system_prompt(
             tools=self._toolbox.specs,
             facts=seat.facts,
@@ -142,7 +152,7 @@ class NativeRuntime:
             call_seconds=self._call_seconds,
             conversation=seat.task.id,
             loops=self._loops,
-            reserve=seat.reserve,
+            reserve=reserve,
             rooms=partial(seat.commands.room, seat.task.id),
         )
 

@@ -1,19 +1,17 @@
 """What a run may take of the budgets of the day: set aside before each model call, so that no two runs take the same."""
 
-import random
 from typing import Final
 
-from kugetsu.errors import LimitReachedError
+from kugetsu.errors import LimitKind, LimitReachedError
 from kugetsu.events import EventSink, Noted
-from kugetsu.protocols import Clock
+from kugetsu.protocols import Clock, Reserved
 from kugetsu.shadows.run_log import RunLog
-from kugetsu.tasks import Budgets, Spent
-
-_ASK_AGAIN_SECONDS: Final = 2.0
-"""Longest time until it is asked again whether others have given back what they did not need."""
+from kugetsu.tasks import Budget, Budgets, Spent
 
 _SAY_AGAIN_SECONDS: Final = 300.0
-"""How often a run that waits so says that it lives."""
+"""How often a run that waits says so."""
+
+_KINDS: Final[dict[str, LimitKind]] = {"usd": "money_limit", "tokens": "token_limit", "turns": "turn_limit"}
 
 
 class Purse:
@@ -22,7 +20,7 @@ class Purse:
     Args:
         log: of the run.
         budgets: what its task falls under.
-        clock: for waiting.
+        clock: measures.
         publish: told that it waits.
     """
 
@@ -31,29 +29,45 @@ class Purse:
         self._budgets = budgets
         self._clock = clock
         self._publish = publish
+        self._said = -_SAY_AGAIN_SECONDS
 
-    async def reserve(self, least: Spent, most: Spent) -> Spent:
+    async def reserve(self, least: Spent, most: Spent) -> Reserved | None:
         """Set aside what the next model call may use up; see `protocols.Reserve`.
 
         Raises:
-            LimitReachedError: there will not be enough before another day.
+            LimitReachedError: there will not be enough before another day, or there never is.
             LeaseLostError, RecordError: as for every write of a run.
         """
         if not self._budgets.limited:
-            return most
-        said = -_SAY_AGAIN_SECONDS
-        while True:
-            reserved = await self._log.reserve(least, most, self._budgets)
-            if reserved.granted is not None:
-                return reserved.granted
-            if reserved.hit:
-                raise LimitReachedError(
-                    "budget",
-                    reserved.hit,
-                    fix="raise `budgets` in kugetsu.toml and `kugetsu resume` it, or let it wait for the next day (UTC)",
-                    until=reserved.until,
-                )
-            if self._clock.monotonic() - said >= _SAY_AGAIN_SECONDS:
-                said = self._clock.monotonic()
-                self._publish(Noted(message="waits for what other tasks have set aside of the day's budget"))
-            await self._clock.sleep(random.uniform(0, _ASK_AGAIN_SECONDS))  # noqa: S311 - spreads load, keeps no secret
+            return None
+        _require_possible(least, self._budgets.day, "all tasks together")
+        _require_possible(least, self._budgets.repository, "its repository")
+        reserved = await self._log.reserve(least, most, self._budgets)
+        if reserved.hit:
+            raise LimitReachedError(
+                "budget",
+                reserved.hit,
+                fix="let it wait for the next day (UTC), or raise `budgets`, start `kugetsu serve` anew and `kugetsu resume` it",
+                until=reserved.until,
+            )
+        now = self._clock.monotonic()
+        if reserved.granted is None and now - self._said >= _SAY_AGAIN_SECONDS:
+            self._said = now
+            self._publish(Noted(message="waits for what other tasks have set aside of the day's budget"))
+        return reserved
+
+
+def _require_possible(least: Spent, budget: Budget, of: str) -> None:
+    """Look whether a call fits into a whole day's budget.
+
+    Raises:
+        LimitReachedError: it does not, so waiting for another day is of no use.
+    """
+    for field, kind in _KINDS.items():
+        limit, needed = getattr(budget, field), getattr(least, field)
+        if limit and needed > limit:
+            raise LimitReachedError(
+                kind,
+                f"the next model call may use up {needed:,.6g} ({field}), and the budget of a whole day for {of} is {limit:,.6g}",
+                fix="raise `budgets` in kugetsu.toml and `kugetsu resume` it",
+            )

@@ -4,12 +4,14 @@ import asyncio
 import math
 from collections.abc import Sequence
 
+import msgspec
+
 from kugetsu.agent import INTERRUPTED
 from kugetsu.events import TRANSIENT, Event
 from kugetsu.failpoints import reach
 from kugetsu.messages import Usage
 from kugetsu.protocols import Claim, Clock, Effect, EffectState, Reserved, Runs
-from kugetsu.sessions import Checkpoint, Entry, Finished, Replied
+from kugetsu.sessions import Checkpoint, Entry, Finished, Replied, Wasted
 from kugetsu.tasks import Budgets, Ending, Place, Spent, TaskRecord
 
 
@@ -45,7 +47,8 @@ class RunLog:
             events, self._waiting = self._waiting, []
             headway = self._crashed and self._made_headway(entries)
             replies = [entry.message.usage for entry in entries if isinstance(entry, Replied)]
-            spent = self._spent(replies) if replies else None
+            wasted = [entry.usage for entry in entries if isinstance(entry, Wasted)]
+            spent = self._spent(replies + wasted, turns=len(replies)) if replies or wasted else None
             try:
                 await self._store.append(self._lease, entries, events=events, taken=taken, headway=headway, spent=spent)
             except BaseException:
@@ -53,7 +56,9 @@ class RunLog:
                 raise
 
     async def reserve(self, least: Spent, most: Spent, budgets: Budgets) -> Reserved:
-        """Set aside what the next model call may use up."""
+        """Set aside what the next model call may use up, and look whether there is time left."""
+        seconds = self._clock.monotonic() - self._counted  # not in the ledger yet
+        least, most = (msgspec.structs.replace(spent, seconds=seconds) for spent in (least, most))
         return await self._store.reserve(self._lease, least, most, budgets)
 
     async def check(self) -> None:
@@ -94,19 +99,26 @@ class RunLog:
         await self._store.end_effect(self._lease, effect)
         reach("effect.ended")
 
-    async def settle(self, ending: Ending) -> TaskRecord:
-        """End the run, with the events that wait."""
+    async def settle(self, ending: Ending, unbooked: Usage | None = None) -> TaskRecord:
+        """End the run, with the events that wait.
+
+        Args:
+            ending: what the run leaves its task in.
+            unbooked: what was used up, and no entry says.
+        """
         async with self._writing:
             events, self._waiting = self._waiting, []
-            return await self._store.settle(self._lease, ending, events=events, spent=self._spent(()))
+            return await self._store.settle(
+                self._lease, ending, events=events, spent=self._spent([unbooked] if unbooked else [], turns=0)
+            )
 
-    def _spent(self, replies: Sequence[Usage]) -> Spent:
+    def _spent(self, usages: Sequence[Usage], *, turns: int) -> Spent:
         """What was used up since the last time."""
         before, self._counted = self._counted, self._clock.monotonic()
         return Spent(
-            usd=sum(usage.cost_usd or 0.0 for usage in replies),
-            tokens=sum(usage.tokens for usage in replies),
-            turns=len(replies),
+            usd=sum(usage.cost_usd or 0.0 for usage in usages),
+            tokens=sum(usage.tokens for usage in usages),
+            turns=turns,
             seconds=self._counted - before,
         )
 

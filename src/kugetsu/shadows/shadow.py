@@ -22,6 +22,7 @@ from kugetsu.events import (
     WorkspaceReady,
 )
 from kugetsu.failpoints import reach
+from kugetsu.messages import Usage
 from kugetsu.processes import end_marked, moment
 from kugetsu.protocols import Claim, Seat, Workspace
 from kugetsu.removal import remove_tree
@@ -383,7 +384,7 @@ class Shadow:
             attempts=fate.attempts,
             question=outcome.message if outcome.kind == "question" else "",
         )
-        return await self._settle(ending)
+        return await self._settle(ending, self._parts.runtime.unbooked)
 
     async def _conclude(self, outcome: Outcome, delivery: Delivery, check: CheckResult | None) -> TaskReport:
         """Decide how the task ended, remove what is no longer needed, and write it all down."""
@@ -407,9 +408,9 @@ class Shadow:
         await remove_tree(self._parts.scratch)
         return await self._settle(Ending(state=state, outcome=outcome, report=report, attempts=attempts))
 
-    async def _settle(self, ending: Ending) -> TaskReport:
+    async def _settle(self, ending: Ending, unbooked: Usage | None = None) -> TaskReport:
         self.feed.close()
-        return (await self._its_log.settle(ending)).shown
+        return (await self._its_log.settle(ending, unbooked)).shown
 
     def _report(self, delivery: Delivery | None, check: CheckResult | None) -> TaskReport:
         seconds = self._parts.clock.monotonic() - self._started

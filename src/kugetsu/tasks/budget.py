@@ -1,7 +1,7 @@
 """What all tasks together may use up, and what they did."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -105,18 +105,23 @@ def shared(least: Spent, most: Spent, accounts: Iterable[Account]) -> tuple[Spen
         others have set aside.
     """
     granted = {field: max(getattr(least, field), getattr(most, field)) for field in Spent.__struct_fields__}
-    in_the_way = False
+    for account, field, limit, used in _limited(accounts := tuple(accounts)):
+        needed = getattr(least, field)
+        if needed > limit - used + _ROUNDING or used >= limit:
+            return None, _no_room(account.of, field, limit, used, needed)
+        granted[field] = min(granted[field], max(needed, limit - used))
+    for account, field, limit, used in _limited(accounts):
+        if granted[field] > limit - used - getattr(account.aside, field) + _ROUNDING:
+            return None, ""  # what others set aside and do not need comes back soon; a remainder would be of little use
+    return Spent(**granted), ""
+
+
+def _limited(accounts: Iterable[Account]) -> Iterator[tuple[Account, str, float, float]]:
+    """Every limit, with its field and what was used up of it."""
     for account in accounts:
         for field in Spent.__struct_fields__:
-            limit, needed, used = (getattr(part, field) for part in (account.budget, least, account.used))
-            if not limit:
-                continue
-            if needed > limit - used + _ROUNDING:
-                return None, _no_room(account.of, field, limit, used, needed)
-            left = limit - used - getattr(account.aside, field)
-            in_the_way |= needed > left + _ROUNDING
-            granted[field] = min(granted[field], max(needed, left))
-    return (None if in_the_way else Spent(**granted)), ""
+            if limit := getattr(account.budget, field):
+                yield account, field, limit, getattr(account.used, field)
 
 
 def _no_room(of: str, field: str, limit: float, used: float, needed: float) -> str:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +19,7 @@ from kugetsu.workspace.state import MARKER, marker_of
 from kugetsu.workspace.wording import printable
 
 _GONE: Final = ".gone-"
+_ASIDE: Final = ".aside-"
 
 
 async def discard(directory: Path) -> bool:
@@ -88,9 +90,30 @@ async def clear(source: Source, private: Private) -> tuple[str, ...]:
 
 def _move_aside(worktree: Path) -> str:
     """Let a worktree in which something was changed stay, under another name; returns what is said of it."""
-    aside = worktree.with_name(f"{worktree.name}.aside-{secrets.token_hex(4)}")
+    aside = _aside(worktree.name, worktree)
     worktree.rename(aside)
     return f"What was changed in the worktree before the task began was moved to {printable(aside)}."
+
+
+@contextlib.contextmanager
+def renamed_aside(aside: Path) -> Iterator[Path]:
+    """Give a worktree that was moved aside another such name while the block runs, and its own again if it is there then.
+
+    Raises:
+        OSError: it could not be renamed.
+    """
+    hidden = _aside(aside.name.rpartition(_ASIDE)[0], aside)
+    aside.rename(hidden)
+    try:
+        yield hidden
+    finally:
+        if _is_there(hidden):
+            with contextlib.suppress(OSError):
+                hidden.rename(aside)
+
+
+def _aside(worktree: str, beside: Path) -> Path:
+    return beside.with_name(f"{worktree}{_ASIDE}{secrets.token_hex(4)}")
 
 
 def _worked_in(private: Private) -> bool:

@@ -1,5 +1,6 @@
 """What a task left behind, once it is over: whether anything of it is nowhere else, and its removal."""
 
+import asyncio
 import contextlib
 import os
 import shlex
@@ -20,9 +21,10 @@ from kugetsu.workspace.closing import (
     is_own_link,
     submodules_changed,
 )
+from kugetsu.workspace.copies import has_ignored
 from kugetsu.workspace.delivery import DELIVERED, TIP
 from kugetsu.workspace.discarding import discard
-from kugetsu.workspace.durable import read_refs
+from kugetsu.workspace.durable import read_refs, replace_file
 from kugetsu.workspace.facts import Facts, facts_of
 from kugetsu.workspace.git import Git, agent_environment
 from kugetsu.workspace.owner import Owner
@@ -31,6 +33,7 @@ from kugetsu.workspace.restoring import ASIDE
 from kugetsu.workspace.result import result
 from kugetsu.workspace.snapshots import folder, newest_tree
 from kugetsu.workspace.state import MARKER, State, environment, read_state
+from kugetsu.workspace.submodules import submodules_with_commits
 from kugetsu.workspace.wording import printable
 
 _NAMED: Final = ("refs/heads", "refs/stash", "refs/tags")
@@ -49,7 +52,7 @@ class Undelivered(msgspec.Struct, frozen=True):
 
 
 async def undelivered(
-    private: Private, place: Place, environ: Mapping[str, str], *, given_up: bool = False
+    private: Private, place: Place, environ: Mapping[str, str], *, given_up: bool = False, wanted: bool = False
 ) -> Undelivered | None:
     """What would be lost with the worktree and the private repository; None when nothing would.
 
@@ -62,20 +65,23 @@ async def undelivered(
         environ: the user's environment.
         given_up: whether a branch that was delivered and then deleted in the source counts, as long as the source still
             has its commits.
+        wanted: whether the user asked for the worktree to be kept: then ignored files count that are nowhere else.
 
     Raises:
         OSError, WorkspaceError: the machine refused; it is not known.
     """
     try:
-        return await _Examination(private, place, environ).look(given_up=given_up)
+        return await _Examination(private, place, environ).look(given_up=given_up, wanted=wanted)
     except RepositoryError as error:  # damaged, or the source is gone: this may be the only copy
         return Undelivered(f"it cannot be looked at: {error.message}", f"ls {shlex.quote(str(private.repository))}")
 
 
-async def forget(private: Private, place: Place, environ: Mapping[str, str], *, given_up: bool = False) -> bool:
+async def forget(
+    private: Private, place: Place, environ: Mapping[str, str], *, given_up: bool = False, wanted: bool = False
+) -> bool:
     """Remove what there is of a task but its branch in the source, if nothing is lost by it; whether it is gone.
 
-    May be called again after it was cut anywhere.
+    May be called again after it was cut anywhere. For `given_up` and `wanted` see `undelivered`.
 
     Raises:
         OSError, WorkspaceError: as for `undelivered`.
@@ -84,9 +90,16 @@ async def forget(private: Private, place: Place, environ: Mapping[str, str], *, 
     with contextlib.suppress(OSError):  # on a full disk, for example, where nobody else can write either
         owner.claim()
         claimed = True
-    if await undelivered(private, place, environ, given_up=given_up) or (claimed and not owner.holds):
+    found = await undelivered(private, place, environ, given_up=given_up, wanted=wanted)
+    if found or (claimed and not owner.holds):
         return False
-    return await discard(private.worktree) and await discard(private.repository)
+    closed = private.repository / CLOSED
+    with contextlib.suppress(OSError):  # without it, and killed now, the repository stays; on a full disk all would
+        await asyncio.to_thread(replace_file, closed, b"")
+    if not await discard(private.worktree):
+        closed.unlink(missing_ok=True)
+        return False
+    return await discard(private.repository)
 
 
 def no_repository(private: Private) -> Undelivered:
@@ -108,7 +121,7 @@ class _Examination:
         self._common = Path(self._facts.common)
         self._source = git.at(self._common, {"GIT_DIR": self._common})
 
-    async def look(self, *, given_up: bool) -> Undelivered | None:
+    async def look(self, *, given_up: bool, wanted: bool) -> Undelivered | None:
         private = self._private
         if not (self._common / "objects").is_dir():
             raise RepositoryError(f"the repository it came from, {printable(self._common)}, is gone")
@@ -117,7 +130,13 @@ class _Examination:
         if moved := self._moved_aside():
             return moved
         state = await read_state(private, self._git, self._base)
-        return await self._files(state) or await self._commits(given_up=given_up) or await self._tags()
+        return (
+            await self._files(state)
+            or await self._submodules(state)
+            or await self._commits(given_up=given_up)
+            or await self._names()
+            or (await self._ignored() if wanted and private.worktree_exists else None)
+        )
 
     async def _files(self, state: State) -> Undelivered | None:
         private = self._private
@@ -148,6 +167,23 @@ class _Examination:
         listed = f"--git-dir={shlex.quote(str(private.repository))} for-each-ref {folder(private.task_id)}"
         return self._found("its worktree is gone, and only its last snapshot has the files", f"git {listed}")
 
+    async def _submodules(self, state: State) -> Undelivered | None:
+        """Commits in submodules are in repositories of their own, which go with the worktree or with its repository."""
+        tree = state.tip_tree if self._private.worktree_exists else ""
+        found = await submodules_with_commits(self._private, self._git, tree)
+        if not found:
+            return None
+        where = f"--git-dir={shlex.quote(str(found[0]))} --work-tree={shlex.quote(str(found[0].parent))}"
+        return self._found("a submodule has commits of its own", f"git {where} log --all --not --remotes")
+
+    async def _ignored(self) -> Undelivered | None:
+        if not await has_ignored(self._private, self._git, self._source):
+            return None
+        return self._found(
+            "its user asked to keep the worktree, and ignored files in it are nowhere else",
+            f"git -C {self._worktree} status --short --ignored",
+        )
+
     async def _commits(self, *, given_up: bool) -> Undelivered | None:
         private = self._private
         if len(os.listdir(private.admin.parent)) > 1:  # noqa: PTH208 - a few names; the agent made worktrees of its own
@@ -165,11 +201,11 @@ class _Examination:
         [there] = await self._source.resolve(f"{commit}^{{commit}}") if commit else [""]
         return bool(there) and not await has_unknown_commits(self._git, *everything, f"^{there}")
 
-    async def _tags(self) -> Undelivered | None:
-        """A tag with a message is an object of its own, beside the commit that it is about."""
-        listed = await self._git.run("for-each-ref", "--format=%(objecttype) %(objectname) %(refname)", "refs/tags")
-        tags = [line.split(b" ", 2) for line in listed.splitlines()]
-        made = {name: ref for kind, name, ref in tags if kind == b"tag"}
+    async def _names(self) -> Undelivered | None:
+        """What has a name and is no commit: a tag with a message is an object beside the commit that it is about."""
+        listed = await self._git.run("for-each-ref", "--format=%(objecttype) %(objectname) %(refname)")
+        named = [line.split(b" ", 2) for line in listed.splitlines()]
+        made = {name: ref for kind, name, ref in named if kind != b"commit"}
         if not made:
             return None
         asked = b"".join(name + b"\n" for name in made)
@@ -177,8 +213,9 @@ class _Examination:
         missing = [ref for ref, answer in zip(made.values(), answers, strict=True) if answer.endswith(b" missing")]
         if not missing:
             return None
-        tag = shlex.quote(os.fsdecode(missing[0]))
-        return self._found("it has tags that the source has not", self._fetch(f"{tag}:{tag}"))
+        what = "tags that" if missing[0].startswith(b"refs/tags/") else "names for what"
+        name = shlex.quote(os.fsdecode(missing[0]))
+        return self._found(f"it has {what} the source has not", self._fetch(f"{name}:{name}"))
 
     async def _fetch_unknown(self) -> str:
         """The command that fetches the first name of what the source has not: the branch, the stash, what is checked out."""

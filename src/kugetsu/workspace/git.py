@@ -60,6 +60,7 @@ _VARIABLES: Final[Mapping[str, str]] = {
     "GIT_DEFAULT_REF_FORMAT": "files",
     "GIT_LFS_SKIP_SMUDGE": "1",
     "GIT_NO_LAZY_FETCH": "1",
+    "GIT_NO_REPLACE_OBJECTS": "1",  # what one user reads instead of a commit is not what is in it
     "GIT_OPTIONAL_LOCKS": "0",
     "LC_ALL": "C",
 }

@@ -85,7 +85,8 @@ class _Looking:
             with os.scandir(folder) as entries:
                 for entry in entries:
                     if entry.name in _REPOSITORY:
-                        if folder != top:  # what git makes of another repository is not in its files alone
+                        # What git makes of another repository is not in its files alone.
+                        if folder != top or entry.name != b".git":
                             raise _CannotTellError
                         continue
                     self.entries += 1

@@ -11,8 +11,9 @@ from typing import Final
 from kugetsu.errors import KugetsuError
 from kugetsu.tasks import Place, Task
 from kugetsu.workspace.address import RemoteUrl, parse_address
+from kugetsu.workspace.copies import is_copy
 from kugetsu.workspace.delivery import DELIVERED
-from kugetsu.workspace.discarding import discard
+from kugetsu.workspace.discarding import discard, renamed_aside
 from kugetsu.workspace.durable import read_refs
 from kugetsu.workspace.facts import facts_of
 from kugetsu.workspace.failures import refused_by_machine
@@ -34,7 +35,7 @@ from kugetsu.workspace.mirror_upkeep import (
 from kugetsu.workspace.private import private_of
 from kugetsu.workspace.size import size_of
 from kugetsu.workspace.source import open_source
-from kugetsu.workspace.unrecorded import branch_of, is_copy, place_of, touched_at
+from kugetsu.workspace.unrecorded import branch_of, place_of, touched_at
 from kugetsu.workspace.wording import printable
 
 _SUFFIX: Final = ".git"
@@ -122,6 +123,21 @@ class Premises:
         except KugetsuError:
             return None
 
+    def lender_of(self, task: Task) -> str:
+        """The id of the task in whose worktree or private repository another one works; empty for none."""
+        try:
+            address = parse_address(task.repo)
+        except KugetsuError:
+            return ""
+        if isinstance(address, RemoteUrl):
+            return ""
+        path = Path(os.path.realpath(address))
+        for room in ("worktrees", "repos"):
+            with contextlib.suppress(ValueError):
+                inside = path.relative_to(os.path.realpath(self._home / room))
+                return inside.parts[0].partition("-")[0].removesuffix(_SUFFIX) if inside.parts else ""
+        return ""
+
     async def merged(self, source: Path, places: Iterable[Place]) -> set[str]:
         """The branches of tasks with work that their user has merged, or merged and deleted.
 
@@ -203,9 +219,19 @@ class Premises:
         except OSError as error:
             raise refused_by_machine(error, "remove what was left") from error
 
-    async def remove_aside(self, path: Path) -> bool:
-        """Remove a worktree that was moved aside; whether it is gone."""
-        return await discard(path)
+    async def remove_aside(self, directory: Path, source: Path | None) -> bool:
+        """Remove a worktree that was moved aside, unless something would be lost with it; whether it is gone.
+
+        It is looked at under another name, by which nobody can change it meanwhile; killed then, it is found as it is.
+
+        Raises:
+            RepositoryError, WorkspaceError: git failed, or the machine refused; it has its name again.
+        """
+        try:
+            with renamed_aside(directory) as hidden:
+                return await self.only_in_aside(hidden, source) is None and await discard(hidden)
+        except OSError as error:
+            raise refused_by_machine(error, "remove a worktree that was moved aside") from error
 
     def needs_packing(self, mirror: Path) -> bool:
         """Whether git has become slow in a mirror."""

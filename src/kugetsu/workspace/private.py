@@ -204,6 +204,11 @@ def link_worktree(private: Private) -> None:
         _write_missing(private.link, b"gitdir: " + os.fsencode(private.admin) + b"\n")
 
 
+def worthless() -> list[str]:
+    """Patterns, as in a `.gitignore`, of what tools leave behind and no repository wants."""
+    return [line for line in _NEVER_COMMITTED.decode().splitlines() if line and not line.startswith("#")]
+
+
 def rules_of(common: Path) -> str:
     """What `Private.rules` is of a repository that was made from a source, as the source is now, and not changed since.
 

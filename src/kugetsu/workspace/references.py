@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from kugetsu.workspace.private import Private
-from kugetsu.workspace.reading import ref_in
+from kugetsu.workspace.reading import beginning, head_in, ref_in
 
 
 def references_mark(private: Private) -> bytes:
@@ -40,15 +40,27 @@ def free_branch_at(common: Path, name: str) -> str:
         name: of the branch, without `refs/heads/`.
     """
     ref = os.fsencode(f"refs/heads/{name}")
-    if (common / "reftable").exists() or any(ref in head for head in _heads(common)):
+    if (common / "reftable").exists():
         return ""
-    return ref_in(common, ref)
+    with suppress(OSError, ValueError):
+        return ref_in(common, ref) if _is_free(common, ref) else ""
+    return ""
 
 
-def _heads(common: Path) -> list[bytes]:
-    """What HEAD says in the repository, and in each worktree of it."""
-    found = []
-    for path in (common / "HEAD", *(common / "worktrees").glob("*/HEAD")):
-        with suppress(OSError):
-            found.append(path.read_bytes())
-    return found
+def _is_free(common: Path, ref: bytes) -> bool:
+    """Whether HEAD plainly names another branch or a commit, in the repository and in each worktree of it.
+
+    A link, and a branch that is another name for a branch, are not plain.
+
+    Raises:
+        OSError, ValueError: that cannot be read.
+    """
+    for admin in (common, *(common / "worktrees").glob("*")):
+        head = admin / "HEAD"
+        branch, commit = head_in(admin)
+        if head.is_symlink() or branch == ref or (not branch and not commit and head.exists()):
+            return False
+        named = common / os.fsdecode(branch)
+        if branch and (named.is_symlink() or (beginning(named) or b"").startswith(b"ref:")):
+            return False
+    return True

@@ -1,17 +1,11 @@
 """What nobody has a record of: found out from the files themselves, and taken as a task's only when nothing was changed."""
 
-import hashlib
-import os
-import stat
-from collections.abc import Mapping
 from pathlib import Path
 
 from kugetsu.tasks import BRANCH_PREFIX, Place
 from kugetsu.workspace.facts import Facts
-from kugetsu.workspace.git import Git, agent_environment
 from kugetsu.workspace.inventory import alternates
 from kugetsu.workspace.private import Private, rules_of
-from kugetsu.workspace.wording import printable
 
 
 def place_of(private: Private) -> Place | None:
@@ -44,50 +38,3 @@ def touched_at(*paths: Path) -> float:
             except OSError:
                 continue
     return max(times)
-
-
-async def is_copy(directory: Path, common: Path, environ: Mapping[str, str]) -> bool:
-    """Whether a repository has every file below a directory, whatever its name, so that nothing is lost with it.
-
-    The link of a worktree does not count. A repository inside does, and so do links and files that cannot be read.
-
-    Raises:
-        RepositoryError, WorkspaceError: git failed.
-    """
-    git = Git(common, {**agent_environment(environ), "GIT_DIR": str(common)}, printable(common))
-    form = (await git.run("rev-parse", "--show-object-format")).decode().strip()
-    try:
-        names = _objects(directory, form)
-    except OSError:
-        return False
-    answers = await git.run("cat-file", "--batch-check=%(objecttype)", stdin="".join(f"{x}\n" for x in names).encode())
-    return all(line == b"blob" for line in answers.splitlines())
-
-
-def _objects(directory: Path, form: str) -> set[str]:
-    """The names that git would give to the files below a directory.
-
-    Raises:
-        OSError: something is neither a file nor a directory nor a link, or cannot be read.
-    """
-    found = set()
-
-    def refuse(error: OSError) -> None:
-        raise error
-
-    for folder, folders, files in os.walk(directory, onerror=refuse):
-        top = Path(folder)
-        for path in (top / name for name in (*files, *folders)):
-            mode = path.lstat().st_mode
-            if stat.S_ISLNK(mode):
-                found.add(_name(os.fsencode(path.readlink()), form))
-            elif stat.S_ISREG(mode) and not (path.name == ".git" and top == directory):
-                found.add(_name(path.read_bytes(), form))
-            elif not stat.S_ISREG(mode) and (not stat.S_ISDIR(mode) or path.name == ".git"):
-                raise OSError(0, "it is no file of a worktree", str(path))
-    return found
-
-
-def _name(contents: bytes, form: str) -> str:
-    digest = hashlib.sha256 if form == "sha256" else hashlib.sha1
-    return digest(b"blob %d\0" % len(contents) + contents).hexdigest()

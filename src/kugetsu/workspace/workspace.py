@@ -42,6 +42,7 @@ from kugetsu.workspace.snapshots import ORIGIN, Kept, Snapshots, find_snapshot, 
 from kugetsu.workspace.source import Source
 from kugetsu.workspace.standing import Lookout, Standing
 from kugetsu.workspace.state import State, environment, read_state
+from kugetsu.workspace.submodules import submodules_with_commits
 from kugetsu.workspace.watching import Origin, Watch
 from kugetsu.workspace.wording import printable
 
@@ -378,8 +379,19 @@ class GitWorkspace:
                 return False
             if not residue and not await clean(self._private, self._git, state, self._base):
                 return False
+            if await self._has_inner_work(state):
+                return False
             delivered = await asyncio.to_thread(self._source_has_everything)
             return await removable(self._private, self._git, delivered=delivered)
+
+    async def _has_inner_work(self, state: State) -> bool:
+        """Whether a repository is inside the worktree that the work names anew, or a submodule has commits of its own."""
+        if not self._private.worktree_exists or await self._settled.holds(state):  # then nothing is inside
+            return bool(await submodules_with_commits(self._private, self._git, ""))
+        changed = await difference(self._git, self._base, state.tip) if state.tip != self._base else Difference()
+        if inner_repositories(self._private, changed):
+            return True
+        return bool(await submodules_with_commits(self._private, self._git, state.tip_tree))
 
     async def _examine(self, state: State) -> tuple[Difference, bool]:
         """How the result differs from the base, and whether it is uncommitted."""

@@ -109,6 +109,7 @@ class GitWorkspaces:
         *,
         sure: Callable[[], Awaitable[bool]] | None = None,
         given_up: bool = False,
+        wanted: bool = False,
     ) -> bool:
         """Remove the snapshots and the private repository of a task that is over; False when undelivered work is there.
 
@@ -121,6 +122,7 @@ class GitWorkspaces:
             sure: asked when nobody can begin to use the files any more; False to leave them. For tasks that may be taken
                 up again at any moment.
             given_up: see `forgetting.undelivered`.
+            wanted: the same.
 
         Raises:
             WorkspaceError: the machine refused.
@@ -134,11 +136,13 @@ class GitWorkspaces:
                     await sweep(directory)
                 if not private.exists:
                     return not private.worktree_exists and await discard(private.repository)
-                return await forget(private, place, self._environ, given_up=given_up)
+                return await forget(private, place, self._environ, given_up=given_up, wanted=wanted)
         except OSError as error:
             raise refused_by_machine(error, "remove the task's repository") from error
 
-    async def undelivered(self, task_id: str, place: Place, *, given_up: bool = False) -> Undelivered | None:
+    async def undelivered(
+        self, task_id: str, place: Place, *, given_up: bool = False, wanted: bool = False
+    ) -> Undelivered | None:
         """What would be lost with a task's files, see `forgetting.undelivered`. Changes nothing.
 
         Raises:
@@ -148,7 +152,7 @@ class GitWorkspaces:
         if not private.exists:
             return no_repository(private) if private.worktree_exists else None
         try:
-            return await undelivered(private, place, self._environ, given_up=given_up)
+            return await undelivered(private, place, self._environ, given_up=given_up, wanted=wanted)
         except OSError as error:
             raise refused_by_machine(error, "look at the task's repository") from error
 

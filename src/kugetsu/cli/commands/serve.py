@@ -18,12 +18,15 @@ from kugetsu.app.tuning import tune_process
 from kugetsu.cli.exits import Exit
 from kugetsu.cli.options import config_option, load, notify
 from kugetsu.cli.stopping import Stop, end_at_once, heeding_signals
+from kugetsu.cli.views.amounts import counted
 from kugetsu.config import LogFormat, Settings, prepare_home, state_home
 from kugetsu.engine import sole_daemon
 from kugetsu.logs import Log, known_secrets, open_log
 from kugetsu.processes import protect_self
 from kugetsu.protocols import Claim
 from kugetsu.shadows import Shadow
+
+_MOST_NAMED: Final = 10
 
 _REPORT_SECONDS: Final = 60.0
 """How often the log says how things stand, while tasks run."""
@@ -66,7 +69,12 @@ def serve_command(
 async def _serve(settings: Settings, home: Path, log: Log, *, until_idle: bool) -> None:
     tune_process()
     protected = protect_self()
-    async with House(settings, home, os.environ, name=SERVING, on_trouble=log.trouble) as house:
+
+    def on_change(sentence: str) -> None:
+        log.say("machine", sentence, level="warning")
+
+    async with House(settings, home, os.environ, name=SERVING, on_trouble=log.trouble, on_change=on_change) as house:
+        house.verify()
         await _Server(house, log).serve(until_idle=until_idle, protected=protected)
 
 
@@ -78,6 +86,7 @@ class _Server:
         self._log = log
         self._stop = Stop(house)
         self._full = ""
+        self._stopping = False
 
     async def serve(self, *, until_idle: bool, protected: bool) -> None:
         house, log = self._house, self._log
@@ -104,7 +113,7 @@ class _Server:
                 reporting.cancel()
         finally:
             self._stop.end()
-        log.say("stopped", "the queue is empty" if until_idle else "stopped")
+        log.say("stopped", "stopped" if self._stopping else "the queue is empty")
 
     def _room(self, running: int) -> int:
         """How many tasks more may start now; says once why there are none."""
@@ -134,8 +143,9 @@ class _Server:
             free = now.machine.memory_available
             self._log.say(
                 "status",
-                f"{len(doing)} tasks, {doing.count('thinking')} of them thinking; {now.commands} commands run, "
-                f"{now.waiting} wait" + (f"; {free // 2**20:,} MB of memory are available" if free is not None else ""),
+                f"{counted(len(doing), 'task')}, {doing.count('thinking')} thinking; {counted(now.commands, 'command')} at work, "
+                f"{now.waiting} waiting"
+                + (f"; {free // 2**20:,} MB of memory are available" if free is not None else ""),
                 tasks=len(doing),
                 thinking=doing.count("thinking"),
                 commands=now.commands,
@@ -149,13 +159,14 @@ class _Server:
         return [info.task for info in self._house.worker.shadows.list()]
 
     def _begin_to_stop(self, number: signal.Signals) -> None:
+        self._stopping = True
         self._stop.begin()
-        names = ", ".join(self._running) or "nothing"
-        grace = self._house.settings.queue.grace_seconds
-        self._log.say(
-            "stopping",
-            f"stopping ({number.name}); still running: {names}; interrupted in {grace:g} seconds, or by a second signal",
+        running, grace = self._running, self._house.settings.queue.grace_seconds
+        names = ", ".join(running[:_MOST_NAMED]) + (
+            f" and {more} more" if (more := len(running) - _MOST_NAMED) > 0 else ""
         )
+        rest = f"; still running: {names}; interrupted in {grace:g} seconds, or by a second signal" if running else ""
+        self._log.say("stopping", f"stopping ({number.name}){rest}", running=len(running))
 
     def _leave(self, _number: signal.Signals) -> None:
         self._log.close()
