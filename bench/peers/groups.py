@@ -63,7 +63,7 @@ class Group:
         """All processes, children of children included."""
         found: set[int] = set() if self._folders else descendants(self._roots)
         for folder in set(self._folders.values()):
-            for procs in folder.rglob("cgroup.procs"):  # a daemon may make groups of its own below
+            for procs in _below(folder, "cgroup.procs"):  # a daemon may make groups of its own below
                 found.update(int(line) for line in _read(procs).split())
         return found
 
@@ -82,7 +82,7 @@ class Group:
         if folder is None:
             return 0
         first = _field(folder / "memory.events", "oom_kill")  # version 2 counts what is below, version 1 does not
-        return first or sum(_field(control, "oom_kill") for control in folder.rglob("memory.oom_control"))
+        return first or sum(_field(control, "oom_kill") for control in _below(folder, "memory.oom_control"))
 
     def end(self) -> None:
         """End what still lives, by its id."""
@@ -97,7 +97,7 @@ class Group:
         """End what still lives, and remove the groups. May be called again."""
         self.end()
         for folder in set(self._folders.values()):
-            for inner in sorted((path for path in folder.rglob("*") if path.is_dir()), reverse=True):
+            for inner in sorted(_below(folder, "."), reverse=True):
                 with suppress(OSError):
                     inner.rmdir()
             with suppress(OSError):
@@ -193,6 +193,11 @@ def _field(path: Path, name: str) -> int:
     """A number of a file with lines of name and value; 0 when it is not there."""
     pairs = (line.split() for line in _read(path).splitlines())
     return next((int(value) for key, value, *_rest in pairs if key == name), 0)
+
+
+def _below(folder: Path, name: str) -> list[Path]:
+    """Something of this name in a group and in each one below; those that vanish meanwhile are left out."""
+    return [Path(place) / name for place, _folders, _files in os.walk(folder)]
 
 
 def _read(path: Path) -> str:
