@@ -86,7 +86,8 @@ async def test_leaving_the_block_early_ends_the_command(tmp_path: Path) -> None:
 async def test_many_commands_at_once_leave_no_descriptor_open(tmp_path: Path) -> None:
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
     await asyncio.gather(*(capture(["true"], cwd=tmp_path, env=ENV) for _ in range(50)))
-    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+    # What a test before this one had left may have gone meanwhile.
+    assert len(os.listdir("/proc/self/fd")) <= before  # noqa: PTH208
 
 
 def test_the_environment_holds_no_key() -> None:
