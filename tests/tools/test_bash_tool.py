@@ -220,7 +220,7 @@ async def test_many_commands_at_once_leave_no_descriptor_open(box: ToolBench) ->
     await one(0)
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - names alone
     await asyncio.gather(*map(one, range(20)))
-    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208 - names alone
+    assert len(os.listdir("/proc/self/fd")) <= before  # noqa: PTH208 - names alone
 
 
 async def test_several_commands_run_at_the_same_time(box: ToolBench) -> None:
