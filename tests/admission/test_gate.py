@@ -210,7 +210,7 @@ async def test_nobody_looks_at_the_machine_when_nothing_waits() -> None:
 
 async def test_the_status_says_how_things_stand() -> None:
     lab, end = GateLab(commands=1, auto=False), asyncio.Event()
-    lab.gate.tasks_now(running=3, parked=2)
+    lab.gate.tasks_now(running=3)
     async with lab.gate.open(), asyncio.TaskGroup() as group:
         group.create_task(lab.command("a", until=end))
         group.create_task(lab.command("b", until=end))
@@ -218,7 +218,7 @@ async def test_the_status_says_how_things_stand() -> None:
         lab.clock.advance(5)
         status = lab.gate.status()
         end.set()
-    assert (status.tasks, status.parked, status.commands, status.waiting) == (3, 2, 1, 1)
+    assert (status.tasks, status.commands, status.waiting) == (3, 1, 1)
     assert (status.longest_wait, status.started, status.strain) == (5, 1, "none")
     assert status.refusal.startswith("all 1 slots for commands")
     assert status.machine.memory_available == 400 * MIB

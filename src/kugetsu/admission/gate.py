@@ -27,7 +27,6 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         tasks: that run, as far as it was told.
-        parked: that wait without a slot, as far as it was told.
         commands: that run.
         waiting: commands that wait for room.
         longest_wait: seconds that the one has waited that waits longest.
@@ -40,7 +39,6 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     tasks: int
-    parked: int
     commands: int
     waiting: int
     longest_wait: float
@@ -78,7 +76,7 @@ class Gate:
         self._line = Line()
         self._somebody_waits = asyncio.Event()
         self._commands = self._started = self._delayed = 0
-        self._tasks = self._parked = 0
+        self._tasks = 0
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator["Gate"]:
@@ -91,14 +89,13 @@ class Gate:
                 finally:
                     tending.cancel()
 
-    def tasks_now(self, running: int, parked: int = 0) -> int:
+    def tasks_now(self, running: int) -> int:
         """How many more tasks may start now.
 
         Args:
             running: tasks that run.
-            parked: tasks that wait without a slot; for `status` alone.
         """
-        self._tasks, self._parked = running, parked
+        self._tasks = running
         slots, machine = self.limits.task_slots, self._look()  # one reading, since the next one may say something else
 
         def refused(tasks: int) -> bool:
@@ -156,7 +153,6 @@ class Gate:
         now = self._clock.monotonic()
         return Status(
             tasks=self._tasks,
-            parked=self._parked,
             commands=self._commands,
             waiting=len(self._line),
             longest_wait=max((now - waiter.since for waiter in self._line), default=0.0),
