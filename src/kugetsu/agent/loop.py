@@ -139,7 +139,6 @@ class Agent:
             WorkspaceError: the worktree could not be kept.
             LeaseLostError, RecordError: the journal could not be written.
         """
-        self._own_from = len(self.session.messages)
         if not self.session.messages:
             await self._hear(user(prompt))
         await self._turns.resume()

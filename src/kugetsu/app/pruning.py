@@ -6,7 +6,6 @@ task's files one after the other, and look who owns it (see `workspace.holding`)
 """
 
 import asyncio
-import fcntl
 import os
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -25,7 +24,7 @@ from kugetsu.config import DiskSettings
 from kugetsu.engine import Presences
 from kugetsu.errors import KugetsuError, RecordError
 from kugetsu.protocols import Clock, Desk
-from kugetsu.workspace import GitWorkspaces, Premises
+from kugetsu.workspace import GitWorkspaces, Premises, take_lock
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -186,7 +185,7 @@ class Pruner:
         """
         descriptor = os.open(self._home / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            while not (ours := _lock(descriptor)) and wait:
+            while not (ours := take_lock(descriptor)) and wait:
                 self._on_step("waiting for another process that prunes")
                 await asyncio.sleep(_WAIT_SECONDS)
             yield ours
@@ -290,11 +289,3 @@ def _order(pair: tuple[Item, Known]) -> tuple[bool, int, float]:
 
 def _unseen(known: Known) -> bool:
     return known.holding.obstacle is None or known.holding.bytes is None
-
-
-def _lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

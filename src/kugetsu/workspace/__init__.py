@@ -8,6 +8,7 @@ source. So whatever an agent does with git (stash, config, branches, hooks, clea
 from kugetsu.workspace.diff import branch_diff
 from kugetsu.workspace.forgetting import Undelivered
 from kugetsu.workspace.inventory import Inventory, borrowers_of
+from kugetsu.workspace.lock import take_lock
 from kugetsu.workspace.premises import Premises
 from kugetsu.workspace.version import MINIMUM_GIT, git_version
 from kugetsu.workspace.workspace import GitWorkspace
@@ -23,4 +24,5 @@ __all__ = [
     "borrowers_of",
     "branch_diff",
     "git_version",
+    "take_lock",
 ]

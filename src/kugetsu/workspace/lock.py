@@ -58,7 +58,7 @@ async def locked(path: Path) -> AsyncIterator[Refreshes]:
     try:
         refreshes = Refreshes(descriptor)
         wait = _FIRST_WAIT
-        while not _take(descriptor):
+        while not take_lock(descriptor):
             await asyncio.sleep(wait)
             wait = min(wait * 2, _LONGEST_WAIT)
         yield refreshes
@@ -66,7 +66,12 @@ async def locked(path: Path) -> AsyncIterator[Refreshes]:
         os.close(descriptor)
 
 
-def _take(descriptor: int) -> bool:
+def take_lock(descriptor: int) -> bool:
+    """Take the lock of an open file for oneself alone, if nobody has it.
+
+    Raises:
+        OSError: its file system has no locks.
+    """
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

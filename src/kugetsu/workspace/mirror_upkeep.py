@@ -6,7 +6,6 @@ when no private repository borrows from it.
 """
 
 import contextlib
-import fcntl
 import os
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -17,6 +16,7 @@ from typing import Final
 from kugetsu.removal import remove_tree
 from kugetsu.workspace.discarding import discard, sweep
 from kugetsu.workspace.git import Git, agent_environment
+from kugetsu.workspace.lock import take_lock
 from kugetsu.workspace.wording import printable
 
 _MANY_PACKS: Final = 50
@@ -127,12 +127,7 @@ def _locked_now(path: Path) -> Iterator[bool]:
     """Whether the lock is ours while the block runs; not when somebody else has it. Its file stays as it is."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
+        yield take_lock(descriptor)
     finally:
         os.close(descriptor)
 

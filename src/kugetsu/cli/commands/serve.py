@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Final
 
 import click
-import msgspec
 
 from kugetsu.app.desk import SERVING
 from kugetsu.app.house import House
@@ -49,13 +48,9 @@ def serve_command(
     start. A second signal stops at once; so does a crash, and nothing is lost then either. Keys of models and all settings
     are those of this process. The log is also kept in the state directory, in logs/kugetsu.log.
     """
-    loaded = load(config_file=config_file)
+    loaded = load(config_file=config_file, flags={"queue.slots": slots, "log.format": log_format})
     notify(loaded.notices)
     settings = loaded.settings
-    if slots:
-        settings = msgspec.structs.replace(settings, queue=msgspec.structs.replace(settings.queue, slots=slots))
-    if log_format:
-        settings = msgspec.structs.replace(settings, log=msgspec.structs.replace(settings.log, format=log_format))
     home = prepare_home(state_home(os.environ))
     secrets = known_secrets(settings, os.environ)
     with (
