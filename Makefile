@@ -8,7 +8,7 @@ SHELL := bash
 .ONESHELL:
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test drill check fix bench bench-peers lock clean FORCE
+.PHONY: help setup demo test test-mcp test-hermes drill check fix bench bench-peers lock clean FORCE
 
 PYTHON ?= python3.13 python3.12 python3.11 python3
 ARGS :=
@@ -51,7 +51,13 @@ demo: setup ## Watch three shadows fix three bugs: no key, no server, no network
 	@.venv/bin/kugetsu demo $(ARGS)
 
 test: setup ## Run the tests
-	@.venv/bin/pytest --numprocesses=3 --dist=worksteal --ignore=tests/drills $(ARGS)
+	@.venv/bin/pytest --numprocesses=3 --dist=worksteal --ignore=tests/drills --ignore=tests/conformance --ignore=tests/hermes $(ARGS)
+
+test-mcp: setup ## Run the conformance suite of MCP against a real server (npm installs it outside of this directory)
+	@.venv/bin/pytest tests/conformance $(ARGS)
+
+test-hermes: setup ## Run whole stories with the real Hermes (pip installs it outside of this directory)
+	@.venv/bin/pytest tests/hermes $(ARGS)
 
 drill: setup ## Kill the program at every named point, and at random, and see that nothing is lost
 	@.venv/bin/pytest --numprocesses=2 --dist=worksteal tests/drills $(ARGS)

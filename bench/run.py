@@ -47,6 +47,15 @@ QUEUE_TARGETS = {
     "claim_with_100000_over_10": 2.0,
 }
 
+GATEWAY_TARGETS = {
+    "answered_5xx": 0.0,
+    "connections_broken": 0.0,
+    "events_lost": 0.0,
+    "events_doubled": 0.0,
+    "accepted_tasks_lost": 0.0,
+    "read_ms_p95": 50.0,
+}
+
 WORKSPACE_FIGURES = {
     "make a workspace": "create_ms",
     "commit, prove, deliver and remove it": "commit_prove_deliver_remove_ms",
@@ -139,13 +148,13 @@ def other_table(workspaces: list[dict[str, Any]], help_seconds: float) -> Table:
     return table
 
 
-def queue_table(figures: dict[str, Any]) -> Table:
-    """The figures of store and queue; those with a target say whether it is met."""
-    table = Table(title="Store and queue")
+def figure_table(title: str, figures: dict[str, Any], targets: dict[str, float]) -> Table:
+    """Some figures; those with a target say whether it is met."""
+    table = Table(title=title)
     table.add_column("what")
     table.add_column("figure", justify="right")
     for field, value in figures.items():
-        target = QUEUE_TARGETS.get(field)
+        target = targets.get(field)
         judged = "" if target is None else f" ({'<=' if value <= target else 'ABOVE'} {target:g})"
         table.add_row(field.replace("_", " "), f"{value:,.2f}{judged}")
     return table
@@ -160,9 +169,12 @@ def main() -> None:
     queue = run_json(str(HERE / "engine.py")) | run_json(str(HERE / "store.py"))
     queue["cpu_at_turn_500_over_turn_5"] = queue["cpu_ms_at_turn_500"] / queue["cpu_ms_at_turn_5"]
     queue["claim_with_100000_over_10"] = queue["claim_ms_with_100000"] / queue["claim_ms_with_10"]
+    console.print("[dim]gateway ...[/]")
+    gateway = run_json(str(HERE / "gateway.py"))
     rows = measure_shadows(console)
     console.print(shadow_table(rows))
-    console.print(queue_table(queue))
+    console.print(figure_table("Store and queue", queue, QUEUE_TARGETS))
+    console.print(figure_table("Gateway: followers, submissions and reads at once", gateway, GATEWAY_TARGETS))
     console.print(other_table(workspaces, help_seconds))
     RESULTS.parent.mkdir(exist_ok=True)
     machine = {"python": platform.python_version(), "cores": os.cpu_count(), "system": platform.platform()}
@@ -171,6 +183,7 @@ def main() -> None:
         "help_cpu_seconds": help_seconds,
         "workspaces": workspaces,
         "queue": queue,
+        "gateway": gateway,
         "shadows": rows,
     }
     RESULTS.write_text(json.dumps(report, indent=2) + "\n")

@@ -115,7 +115,7 @@ async def measure_commits(store: SqlStore, seconds: int) -> Figures:
         for turn in range(1, seconds + 1):
             due = start + turn - 1 + position / SESSIONS
             await asyncio.sleep(due - time.perf_counter())
-            event = TurnFinished(task=claim.record.id, seq=turn, turn=turn, usage=Usage())
+            event = TurnFinished(task=claim.record.id, seq=claim.last_event + turn, turn=turn, usage=Usage())
             began = time.perf_counter()
             await store.append(claim.lease, turn_of(turn), events=(event,), headway=True)
             latencies.append(time.perf_counter() - began)

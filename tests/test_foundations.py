@@ -84,7 +84,7 @@ def test_the_wheel_holds_every_file_of_the_package(tmp_path: Path) -> None:
     assert built.returncode == 0, built.stderr
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
-        packed = {name for name in archive.namelist() if name.startswith("kugetsu/")}
+        packed = {name for name in archive.namelist() if name.startswith(("kugetsu/", "kugetsu_hermes/"))}
     source = ROOT / "src"
     files = {path.relative_to(source).as_posix() for path in source.rglob("*") if path.is_file()}
     assert packed == {name for name in files if "__pycache__" not in name}

@@ -42,6 +42,22 @@ def test_the_python_example_runs(user: CommandLine) -> None:
     assert done.stdout.startswith(b"completed kugetsu/")
 
 
+def test_the_client_example_runs(user: CommandLine) -> None:
+    repo = user.make_repo({"a.txt": "a\n"})
+    examples = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert len(examples) == 2
+    program = examples[1].replace("/srv/app", str(repo))
+    assert program != examples[1]
+    environ = {**user.environ, "KUGETSU_MODEL": user.script({"text": "done"})}
+    user.environ.update(environ)
+    with user.serving():
+        done = subprocess.run(
+            [sys.executable, "-c", program], env=environ, cwd=user.directory, capture_output=True, check=False
+        )
+    assert done.returncode == 0, done.stderr.decode()
+    assert done.stdout.endswith(b"completed\n")
+
+
 def test_the_settings_example_is_valid(tmp_path: Path) -> None:
     path = tmp_path / "kugetsu.toml"
     path.write_text(block("toml"))

@@ -86,6 +86,14 @@ class QueueFullError(KugetsuError):
         self.retry_after = retry_after
 
 
+class ServerError(KugetsuError):
+    """A server of Kugetsu does not answer, or not as it should."""
+
+
+class AccessError(UsageError):
+    """A server does not let the caller do this: no token, a wrong one, or one for something else."""
+
+
 class LeaseLostError(KugetsuError):
     """Somebody else may have taken over the task: this run must stop at once and write nothing more."""
 

@@ -5,17 +5,19 @@ import sys
 import pytest
 
 from kugetsu import __version__
-from kugetsu.cli.main import COMMANDS
+from kugetsu.cli.main import COMMANDS, FAMILIAR
 from support.command_line import CommandLine
 
 
 def test_help_lists_every_command(user: CommandLine) -> None:
     done = user.run("--help")
     assert done.code == 0
-    assert [name for name in COMMANDS if f"\n  {name} " not in done.stdout] == []
+    commands, familiar = done.stdout.split("\nFamiliar names:")
+    assert [name for name in COMMANDS if f"\n  {name} " not in commands] == []
+    assert [name for name in FAMILIAR if f"\n  {name} " not in familiar] == []
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [*COMMANDS, *FAMILIAR])
 def test_every_command_explains_itself(user: CommandLine, command: str) -> None:
     done = user.run(command, "-h" if command == "run" else "--help")
     assert done.code == 0

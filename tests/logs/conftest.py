@@ -23,6 +23,7 @@ from kugetsu.events import (
     ReplyFinished,
     TaskFinished,
     TaskHalted,
+    TaskMoved,
     TaskResumed,
     TaskStarted,
     ToolFinished,
@@ -98,6 +99,7 @@ def run_of_a_task() -> list[Event]:
         Noted(message="a hook failed"),
         EventsDropped(count=7),
         TaskHalted(state="waiting", outcome=Outcome("budget", "the day's money is used up", until=NOON + 3600)),
+        TaskMoved(state="pending"),
         TaskFinished(state="completed", outcome=Outcome("completed", "after 4 turns"), summary="I\ndid it."),
     ]
 

@@ -39,7 +39,7 @@ def test_every_line_says_when_how_important_what_and_about_which_task_run_turn_a
         assert (line["task"], line["run"], line["shadow"]) == ("k3f9abcdef", 2, "k3f9abcdef#2")
         assert line["message"]
         assert "\n" not in line["message"]
-    assert [line["turn"] for line in lines] == [None, 3, 3, 3, *[4] * 12]
+    assert [line["turn"] for line in lines] == [None, 3, 3, 3, *[4] * 13]
 
 
 def test_what_changes_a_task_is_shown_by_default_and_its_turns_are_for_those_who_look_closer(
@@ -49,6 +49,7 @@ def test_what_changes_a_task_is_shown_by_default_and_its_turns_are_for_those_who
     assert shown == {
         "task_started": "info",
         "task_resumed": "info",
+        "task_moved": "info",
         "workspace_ready": "info",
         "message_delivered": "info",
         "model_retried": "warning",
@@ -106,6 +107,7 @@ def test_readable_lines_say_the_same(journal: Journal, events: list[Event]) -> N
         f"{at} info    k3f9abcdef#2 turn 4: note: a hook failed",
         f"{at} warning k3f9abcdef#2 turn 4: 7 events came too fast",
         f"{at} warning k3f9abcdef#2 turn 4: waiting (budget): the day's money is used up, again at {later} {used}",
+        f"{at} info    k3f9abcdef#2 turn 4: pending",
         f"{at} info    k3f9abcdef#2 turn 4: completed: after 4 turns {used}",
     ]
 

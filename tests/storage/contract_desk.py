@@ -66,7 +66,9 @@ class DeskContract:
             await lab.submit(name)
         assert len(await lab.store.reports(before=number)) == found
         assert len(await lab.store.reports(most=number)) == found
-        assert await lab.store.events("a", after=number, most=number) == []
+        assert len(await lab.store.events("a", after=number, most=number)) == (number <= 0)
+        assert len(await lab.store.feed(after=number, most=number)) == (found if number <= 0 else 0)
+        assert await lab.store.deliveries(before=number, most=number) == []
 
     async def test_reports_are_had_by_state(self, lab: Lab) -> None:
         await lab.running("a")

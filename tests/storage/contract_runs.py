@@ -10,8 +10,8 @@ from kugetsu.messages import user
 from kugetsu.protocols import Claim, Effect, Lease, Store
 from kugetsu.sessions import Checkpoint, Entry, Heard, Renewed
 from kugetsu.tasks import Answer, Budgets, Cancel, Pause, Place, Resume, Retry, Say, Spent, day_of
-from storage.store_lab import HEARD, Lab, a_call
-from tasks.task_lab import PLACE, an_ending
+from storage.store_lab import HEARD, Lab, a_call, a_finish
+from tasks.task_lab import PLACE, a_task, an_ending
 
 Write = Callable[[Store, Lease], Awaitable[object]]
 Ending = Callable[[Lab, Claim], Awaitable[object]]
@@ -130,26 +130,27 @@ class RunContract:
 
     async def test_the_last_entries_and_events_of_a_run_are_written_with_its_end(self, lab: Lab) -> None:
         claim = await lab.running()
-        event = Noted(task="a", seq=1, at=lab.now, message="the end")
+        event = a_finish("a", claim.last_event + 1, "completed")
         await lab.store.settle(claim.lease, an_ending("completed"), entries=[HEARD], events=[event])
         assert [line.entry for line in await lab.store.session("a")] == [HEARD]
-        assert await lab.store.events("a") == [event]
+        assert await lab.store.events("a", after=claim.last_event) == [event]
 
     # Events.
 
     async def test_events_come_back_from_the_one_that_follows_a_number(self, lab: Lab) -> None:
         claim = await lab.running()
         # Numbers may be left out: not every event is kept.
-        events = [TurnStarted(task="a", seq=number, at=lab.now, turn=number) for number in (1, 2, 5, 7, 8)]
+        assert claim.last_event == 1
+        events = [TurnStarted(task="a", seq=number, at=lab.now, turn=number) for number in (2, 3, 6, 8, 9)]
         await lab.store.append(claim.lease, [], events=events[:3])
         await lab.store.append(claim.lease, [], events=events[3:])
-        assert await lab.store.events("a") == events
-        assert await lab.store.events("a", after=2) == events[2:]
+        assert (await lab.store.events("a"))[1:] == events
         assert await lab.store.events("a", after=3) == events[2:]
-        assert await lab.store.events("a", after=1, most=2) == events[1:3]
-        assert await lab.store.events("a", after=8) == []
+        assert await lab.store.events("a", after=4) == events[2:]
+        assert await lab.store.events("a", after=2, most=2) == events[1:3]
+        assert await lab.store.events("a", after=9) == []
 
-    @pytest.mark.parametrize("numbers", [[3], [2], [5, 4], [4, 4]])
+    @pytest.mark.parametrize("numbers", [[1], [3], [2], [5, 4], [4, 4]])
     async def test_events_that_do_not_follow_the_last_one_are_refused_with_all_that_came_along(
         self, lab: Lab, numbers: list[int]
     ) -> None:
@@ -159,15 +160,19 @@ class RunContract:
             await lab.store.append(
                 claim.lease, [HEARD], events=[Noted(task="a", seq=number, message="hm") for number in numbers]
             )
-        assert [event.seq for event in await lab.store.events("a")] == [3]
+        assert [event.seq for event in await lab.store.events("a")] == [1, 3]
         assert await lab.store.session("a") == []
 
     async def test_a_claim_says_with_which_number_events_go_on(self, lab: Lab) -> None:
+        await lab.worker()
+        at_once = await lab.store.submit(a_task("b"), worker="w")
+        assert at_once.claim is not None
+        assert at_once.claim.last_event == 0
         claim = await lab.running()
-        assert claim.last_event == 0
+        assert claim.last_event == 1  # that it came in
         await lab.store.append(claim.lease, [], events=[Noted(task="a", seq=4, message="hm")])
         await lab.die()
-        assert (await lab.running()).last_event == 4
+        assert (await lab.running()).last_event == 5
 
     # Notes.
 

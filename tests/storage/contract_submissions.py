@@ -32,7 +32,6 @@ class SubmissionContract:
         assert (record.queued_at, record.available_at, record.generation, record.runs) == (lab.now, 0.0, 0, 0)
         assert record.report == TaskReport.of(EVERYTHING)
         assert await lab.store.session("a") == []
-        assert await lab.store.events("a") == []
         assert await lab.store.runs("a") == []
 
     @pytest.mark.parametrize("field", ["repo", "base", "model", "check"])

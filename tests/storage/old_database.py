@@ -3,7 +3,7 @@
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from kugetsu.events import Noted
 from kugetsu.protocols import Effect
@@ -11,13 +11,20 @@ from kugetsu.sessions import Checkpoint
 from kugetsu.storage import DATABASE_NAME, SqlStore
 from kugetsu.storage.connecting import writing
 from kugetsu.storage.upgrading import upgrade
-from kugetsu.tasks import Cancel, Pause, Say
+from kugetsu.tasks import Budget, Budgets, Cancel, Pause, Say, Spent
 from kugetsu.testing import FakeClock
 from storage.store_lab import HEARD, Lab, a_call
 from tasks.task_lab import a_task
 
 TABLES: Final = ("tasks", "workers", "runs", "entries", "events", "notes", "dependencies", "effects")
 """What there was in version 0001."""
+
+LEDGER: Final = ("spending", "reservations")
+"""What came in version 0002."""
+
+Old = Literal["unreleased", "0001", "0002"]
+"""What a database may be: one as it was before the release of 0001, with the column `last_worker` and workers without a
+lease; or of a version."""
 
 Rows = dict[str, list[dict[str, object]]]
 
@@ -31,8 +38,10 @@ async def fill(home: Path) -> None:
     await lab.submit("later", start_at=lab.now + 600, deadline_at=lab.now + 900)
     claim = await lab.running("busy", place=True)
     await store.append(claim.lease, [HEARD, *a_call(1, done=True), Checkpoint(1)])
-    await store.append(claim.lease, a_call(2), events=[Noted(task="busy", seq=seq, message="hm") for seq in (1, 4)])
+    await store.append(claim.lease, a_call(2), events=[Noted(task="busy", seq=seq, message="hm") for seq in (2, 5)])
     await store.begin_effect(claim.lease, Effect(0, "deliver", "{}"))
+    await store.append(claim.lease, [], spent=Spent(usd=2, tokens=7))
+    await store.reserve(claim.lease, Spent(1), Spent(2), Budgets(day=Budget(usd=9)))
     await store.control("busy", Say("look here", key="once"))
     await lab.submit("blocked", after=("busy", "keyed"))
     await lab.submit("paused")
@@ -50,12 +59,14 @@ async def fill(home: Path) -> None:
 
 
 def rows_of(path: Path) -> Rows:
-    """Everything in the tables that version 0001 had."""
+    """Everything in the tables that earlier versions had; of the ledger, what there is."""
     with closing(sqlite3.connect(path)) as connection:
         connection.row_factory = sqlite3.Row
+        there = {row["name"] for row in connection.execute("SELECT name FROM sqlite_master")}
         return {
             name: sorted((dict(row) for row in connection.execute(f"SELECT * FROM {name}")), key=repr)  # noqa: S608 - named above
-            for name in TABLES
+            for name in (*TABLES, *LEDGER)
+            if name in there
         }
 
 
@@ -65,34 +76,33 @@ def version_of(path: Path) -> str:
     return str(version)
 
 
-def make_old(home: Path, *, like: Path, unreleased: bool = False) -> Path:
-    """Make a database of version 0001 that holds what another one of today does.
+def make_old(home: Path, *, like: Path, old: Old = "0001") -> Path:
+    """Make a database of an earlier version that holds, as far as that could, what another one of today does.
 
     Args:
         home: where.
         like: the home of the other one.
-        unreleased: make one as it was before the release of 0001, with the column `last_worker` and workers without a lease.
+        old: what it is to be.
     """
+    unreleased = old == "unreleased"
     home.mkdir()
     path = home / DATABASE_NAME
     engine = writing(path, remaking=True)
     with engine.begin() as new:
-        upgrade(new, "0001")
+        upgrade(new, "0001" if unreleased else old)
     engine.dispose()
     with closing(sqlite3.connect(path)) as connection, connection:
         if unreleased:
             _take_back(connection)
         connection.execute("ATTACH ? AS other", (str(like / DATABASE_NAME),))
-        for name in TABLES:
-            columns = [row[1] for row in connection.execute(f"PRAGMA other.table_info({name})")]
+        for name in (*TABLES, *LEDGER) if old == "0002" else TABLES:
+            columns = [row[1] for row in connection.execute(f"PRAGMA main.table_info({name})")]
             named = ", ".join(f'"{column}"' for column in columns)
-            old = named
-            if name == "tasks":
+            values = named.replace('"last_worker"', "'gone'")
+            if name == "tasks" and old != "0002":
                 for column, value in (("ready", "0"), ("wakes_at", "NULL")):
-                    old = old.replace(f'"{column}"', f"CASE state WHEN 'waiting' THEN {value} ELSE {column} END")
-                if unreleased:
-                    named, old = f"{named}, last_worker", f"{old}, 'gone'"
-            connection.execute(f"INSERT INTO main.{name} ({named}) SELECT {old} FROM other.{name}")  # noqa: S608 - see above
+                    values = values.replace(f'"{column}"', f"CASE state WHEN 'waiting' THEN {value} ELSE {column} END")
+            connection.execute(f"INSERT INTO main.{name} ({named}) SELECT {values} FROM other.{name}")  # noqa: S608 - see above
         if unreleased:
             connection.execute("INSERT INTO workers VALUES ('gone', 'host', 1, '', 1.0, NULL)")
     return path

@@ -12,10 +12,14 @@ from kugetsu.protocols import Clock, Store
 from kugetsu.testing import FakeClock
 from storage.contract_controls import ControlContract
 from storage.contract_desk import DeskContract
+from storage.contract_feed import FeedContract
+from storage.contract_keyring import KeyringContract
 from storage.contract_leases import LeaseContract
 from storage.contract_ledger import LedgerContract
 from storage.contract_order import OrderContract
+from storage.contract_outbox import OutboxContract
 from storage.contract_runs import RunContract
+from storage.contract_subjects import SubjectContract
 from storage.contract_submissions import SubmissionContract
 from storage.contract_waiting import WaitingContract
 from storage.store_lab import Lab
@@ -32,6 +36,10 @@ class StoreContract(
     SubmissionContract,
     ControlContract,
     DeskContract,
+    FeedContract,
+    SubjectContract,
+    OutboxContract,
+    KeyringContract,
 ):
     """All of it."""
 

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from kugetsu.errors import TaskNotFoundError
+from kugetsu.events import TaskFinished, TaskMoved
 from kugetsu.messages import AssistantMessage, Text, ToolCall, ToolResult, user
 from kugetsu.protocols import Claim, Concurrency, Store, WorkerInfo
 from kugetsu.sessions import Entry, Finished, Heard, Replied, Started
@@ -25,6 +26,11 @@ def a_call(turn: int = 1, *, done: bool = False) -> list[Entry]:
     call = ToolCall(f"c{turn}", "bash", "{}")
     entries: list[Entry] = [Replied(turn, AssistantMessage((call,), "tool_calls")), Started(turn, (call.id,))]
     return [*entries, Finished(turn, ToolResult(call.id, "bash", (Text("ok"),)))] if done else entries
+
+
+def a_finish(task: str, seq: int, state: TaskState) -> TaskFinished:
+    """What a run says at its end."""
+    return TaskFinished(task=task, seq=seq, state=state, outcome=Outcome("completed", "so it ended"), summary="")
 
 
 class Lab:
@@ -69,6 +75,16 @@ class Lab:
         """The ids of the tasks that a worker gets, in order."""
         await self.worker(worker)
         return [claim.record.id for claim in await self.store.claim(worker, most, limits)]
+
+    async def moves(self, name: str = "a") -> list[str]:
+        """The states that the store itself has told in the events of a task."""
+        return [event.state for event in await self.store.events(name) if isinstance(event, TaskMoved)]
+
+    async def changes(self, name: str = "") -> list[str]:
+        """The states in the outbox, of one task or of all; all of them in order."""
+        changes = await self.store.changes(tasks=[name] if name else [])
+        assert [change.id for change in changes] == sorted({change.id for change in changes})
+        return [change.state for change in changes]
 
     async def settle(self, claim: Claim, state: TaskState, **fields: Any) -> TaskRecord:
         fields.setdefault("report", claim.record.report)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine
 
 from kugetsu.errors import KugetsuError
+from kugetsu.events import TaskFinished, TaskMoved
 from kugetsu.protocols import Claim, Clock, Lease, Store
 from kugetsu.testing import FakeClock
 from storage.store_lab import LEASE_SECONDS, a_worker
@@ -33,6 +34,8 @@ class MachineLab(RuleBasedStateMachine):
         self.leases: list[Lease] = []
         self.names = 0
         self.words = 0
+        self.last_change = 0
+        self.last_number = 0
         self.store = self.do(self.open(self.clock))
 
     @abstractmethod
@@ -74,8 +77,31 @@ class MachineLab(RuleBasedStateMachine):
         assert claim.lease.generation > max(task.generations, default=0), "an old token was given again"
         assert task.lease == 0, "two live leases"
         assert texts((note.kind, note.text) for note in claim.notes) == task.notes
+        assert claim.last_event >= task.events
         self.model.claim(claim.record.id, worker, claim.lease.generation, rewind=rewind)
         self.leases.append(claim.lease)
+
+    def told_once(self) -> None:
+        """Look whether every change of a state is in the outbox once, and in the events as well unless a run told it."""
+        changed = {name: task for name, task in self.model.tasks.items() if task.state != task.told}
+        changes = [change for change in self.do(self.store.changes(most=10_000)) if change.id > self.last_change]
+        assert {change.task: change.state for change in changes} == {name: task.state for name, task in changed.items()}
+        assert len(changes) == len(changed), "told more than once"
+        feed = self.do(self.store.feed(after=self.last_number))
+        moves = {one.event.task: one.event.state for one in feed if isinstance(one.event, TaskMoved)}
+        ended = {one.event.task: one.event.state for one in feed if isinstance(one.event, TaskFinished)}
+        told = {name: state for name, state in ended.items() if name in changed and changed[name].state == state}
+        assert moves == {
+            name: task.state for name, task in changed.items() if task.state != "running" and name not in told
+        }
+        for numbered in feed:
+            task = self.model.tasks[numbered.event.task]
+            task.events += 1
+            assert numbered.event.seq == task.events, "a number left out, or given twice"
+        for task in changed.values():
+            task.told = task.state
+        self.last_change = max([self.last_change, *(change.id for change in changes)])
+        self.last_number = self.do(self.store.last_event())
 
     def register(self) -> None:
         name = f"w{self.names}"

@@ -21,6 +21,8 @@ class ModelTask:
         notes: kind and text of what no run has taken.
         touched: whether somebody had it in hand, or it was over once: its deadline is met or no longer counts.
         runs: workers of its runs.
+        events: how many there are.
+        told: its state when that was last told.
         aside: money that its run has set aside.
     """
 
@@ -44,6 +46,8 @@ class ModelTask:
     keys: set[str] = field(default_factory=set)
     runs: list[str] = field(default_factory=list)
     aside: float = 0.0
+    events: int = 0
+    told: str = ""
 
     @property
     def starts_by_itself(self) -> bool:

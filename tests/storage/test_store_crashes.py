@@ -34,6 +34,8 @@ async def test_a_process_killed_in_a_group_leaves_all_of_it_or_nothing(home: Pat
     store = await SqlStore.open(home)
     there = {report.id for report in await store.reports()}
     assert there == {"before"} | ({f"within{number}" for number in range(3)} if kept else set())
+    assert {change.task for change in await store.changes()} == there
+    assert {numbered.event.task for numbered in await store.feed()} == there
     await store.submit(a_task("after"))
     await store.close()
     assert await check(home) == []
@@ -60,6 +62,7 @@ async def test_a_process_killed_beside_a_call_has_done_it_or_not(
     assert child.returncode == -signal.SIGKILL
     store = await SqlStore.open(home)
     assert {report.id: report.state for report in await store.reports()} == states
+    assert {change.task: change.state for change in await store.changes()} == states  # the last of each
     taken = {record.id for record in await store.reap(["w"])}
     assert taken == {name for name, state in states.items() if state == "running"}
     await store.close()

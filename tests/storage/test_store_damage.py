@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 
 from kugetsu.errors import RecordError, TaskNotFoundError
-from kugetsu.events import Noted
+from kugetsu.events import TaskFinished, TaskMoved
 from kugetsu.messages import user
-from kugetsu.protocols import Concurrency, Effect, WorkerInfo
+from kugetsu.protocols import Concurrency, Effect, News, Token, WorkerInfo
 from kugetsu.sessions import Heard
 from kugetsu.storage import DATABASE_NAME, SqlStore, check
 from kugetsu.tasks import Cancel, Outcome, Say, TaskState
@@ -115,6 +115,34 @@ async def test_a_damaged_record_of_a_dead_worker_holds_up_none_of_its_others(hom
     await store.close()
 
 
+async def test_that_a_damaged_task_has_failed_is_told(home: Path) -> None:
+    await three(home)
+    store = await SqlStore.open(home)
+    await store.register(WORKER, 60)
+    await store.claim("w", 2)
+    (change,) = [change for change in await store.changes() if change.state == "failed"]
+    assert (change.task, change.outcome) == ("b", Outcome("internal", "its record is damaged"))
+    assert (await store.events("b"))[-1] == TaskMoved(
+        task="b", seq=2, at=change.at, state="failed", outcome=change.outcome
+    )
+    await store.close()
+
+
+async def test_damaged_events_and_changes_hold_up_no_others(home: Path) -> None:
+    store = await SqlStore.open(home)
+    for name in "abcd":
+        await store.submit(a_task(name))
+    change(home, "UPDATE events SET data = x'7b' WHERE task IN (1, 3)")
+    change(home, "UPDATE changes SET data = x'7b' WHERE task IN (1, 3)")
+    (second,) = await store.feed(most=1)
+    assert (second.number, second.event.task) == (2, "b")
+    assert [one.event.task for one in await store.feed(after=second.number, most=1)] == ["d"]
+    assert [found.task for found in await store.changes(most=2)] == ["b", "d"]
+    with pytest.raises(RecordError, match="event 1 of task a is damaged"):
+        await store.events("a")
+    await store.close()
+
+
 async def test_a_damaged_entry_is_named(home: Path) -> None:
     store = await SqlStore.open(home)
     await store.submit(a_task("a"), session=[Heard(user("one")), Heard(user("two"))])
@@ -152,6 +180,10 @@ async def test_the_check_names_damaged_records_and_gaps(home: Path) -> None:
         ("UPDATE events SET data = x'7b'", "event 1 of task a is damaged"),
         ("UPDATE runs SET outcome = x'7b'", "run 1 of task a is damaged"),
         ("UPDATE tasks SET outcome = x'7b'", "the record of task a is damaged"),
+        ("UPDATE changes SET data = x'7b'", "change 2 of task a is damaged"),
+        ("UPDATE deliveries SET payload = '{'", "delivery 1 of task a is damaged"),
+        ("UPDATE deliveries SET due_at = 'soon'", "delivery 1 of task a is damaged"),
+        ("UPDATE tokens SET scopes = x'5b37'", "token one is damaged"),
     ],
 )
 async def test_the_check_reads_all_that_is_kept_and_names_what_it_cannot(
@@ -161,8 +193,11 @@ async def test_the_check_reads_all_that_is_kept_and_names_what_it_cannot(
     await store.register(WORKER, 60)
     claim = (await store.submit(a_task("a"), worker="w", session=[Heard(user("one"))])).claim
     assert claim is not None
-    event = Noted(task="a", seq=1, message="hm")
+    event = TaskFinished(task="a", seq=1, state="completed", outcome=Outcome("completed", "done"), summary="")
     await store.settle(claim.lease, an_ending("completed", report=claim.record.report), events=[event])
+    await store.add_token(Token(id="one", name="phone", digest="d", scopes=("read",), created_at=1.0))
+    first, _ = await store.changes()
+    await store.route({first.id: [News(target="chat", event="task.running", payload="{}", expires_at=9.0)]})
     await store.close()
     assert await check(home) == []
     change(home, statement)
@@ -259,7 +294,18 @@ async def test_the_database_itself_refuses_what_cannot_be(store: SqlStore, home:
         "INSERT INTO entries (task, seq, at, data) VALUES (1, 0, 0, x'00')",
         """INSERT INTO tasks SELECT 2, id, state, ready, wakes_at, expires_at, generation, worker, rank,
         priority, queued_at, available_at, blockers, attempts, crashes, runs, wanted, repo, model, 'other', reason,
-        question, outcome, place, task, report FROM tasks""",
+        question, outcome, place, task, report, subject FROM tasks""",
+        "INSERT INTO events VALUES (1, 1, 7, x'00')",
+        "INSERT INTO events (task, seq, data) VALUES (1, 1, x'00')",
+        "INSERT INTO changes (task, at, data) VALUES (2, 0, x'00')",
+        "INSERT INTO deliveries VALUES (1, 1, 'chat', 'task.failed', '{}', 0, 9, 'lost', 0, 0, NULL, '')",
+        "INSERT INTO deliveries VALUES (1, 1, 'chat', 'task.failed', '{}', 0, 9, 'pending', 0, 0, 5, '')",
+        "INSERT INTO deliveries VALUES (1, 1, 'chat', 'task.failed', '{}', 0, 9, 'delivered', 0, 0, NULL, '')",
+        "INSERT INTO deliveries VALUES (1, 1, 'chat', 'task.failed', '{}', 0, 9, 'pending', -1, 0, NULL, '')",
+        "INSERT INTO deliveries VALUES (1, 2, 'chat', 'task.failed', '{}', 0, 9, 'pending', 0, 0, NULL, '')",
+        "INSERT INTO tokens VALUES (2, 'one', 'other', 'd', x'5b5d', 0, 0)",
+        "INSERT INTO tokens VALUES (2, 'two', 'phone', 'd', x'5b5d', 0, 0)",
+        "INSERT INTO tokens VALUES (2, 'two', '', 'd', x'5b5d', 0, 0)",
         "INSERT INTO dependencies (task, after, met) VALUES (1, 1, 0)",
         "INSERT INTO notes (task, kind, text, taken) VALUES (1, 'gossip', '', 0)",
         "INSERT INTO runs (task, generation, worker, started_at, ended_at) VALUES (1, 1, 'w', 0, 5)",
@@ -273,6 +319,7 @@ async def test_the_database_itself_refuses_second_and_senseless_rows(
     store: SqlStore, home: Path, statement: str
 ) -> None:
     await store.submit(a_task("a"), session=[Heard(user("one"))])
+    await store.add_token(Token(id="one", name="phone", digest="d", scopes=(), created_at=1.0))
     connection = sqlite3.connect(home / DATABASE_NAME)
     connection.execute("PRAGMA foreign_keys = ON")
     with connection, pytest.raises(sqlite3.IntegrityError):

@@ -36,7 +36,7 @@ from kugetsu.tasks import (
     day_of,
 )
 from kugetsu.testing import MemoryStore
-from storage.store_lab import LEASE_SECONDS
+from storage.store_lab import LEASE_SECONDS, a_finish
 from storage.store_machine import MachineLab, some
 from storage.store_model import BUDGETS, ModelTask, texts
 from tasks.task_lab import PLACE, a_task, an_ending
@@ -257,8 +257,15 @@ class StoreMachine(MachineLab):
             self.refused(self.store.place(lease, PLACE), LeaseLostError)
 
     @precondition(lambda self: self.leases)
-    @rule(which=some, state=endings, question=st.booleans(), delay=st.sampled_from([0, 15]), usd=amounts)
-    def settle(self, which: int, state: TaskState, *, question: bool, delay: int, usd: float) -> None:
+    @rule(
+        which=some,
+        state=endings,
+        question=st.booleans(),
+        delay=st.sampled_from([0, 15]),
+        usd=amounts,
+        tell=st.booleans(),
+    )
+    def settle(self, which: int, state: TaskState, *, question: bool, delay: int, usd: float, tell: bool) -> None:
         lease, task, good = self.held(which)
         if not good:
             self.refused(self.store.settle(lease, an_ending(state), entries=[Heard(user("undead"))]), LeaseLostError)
@@ -272,7 +279,8 @@ class StoreMachine(MachineLab):
         last = Heard(user(f"{self.words}"))
         report = TaskReport.of(task.task)
         ending = an_ending(state, report=report, question="which?" if asks else "", available_at=available_at)
-        record = self.do(self.store.settle(lease, ending, entries=[last], spent=Spent(usd)))
+        events = [a_finish(lease.task, task.events + 1, state)] if tell else []
+        record = self.do(self.store.settle(lease, ending, entries=[last], events=events, spent=Spent(usd)))
         self.model.spend(task, usd, self.now)
         task.entries.append(last)
         self.model.settle(task, state, question=asks, available_at=available_at)
@@ -323,6 +331,10 @@ class StoreMachine(MachineLab):
             (report.id, report.state, report.runs, report.priority, bool(report.question)) for report in reports
         ] == [(task.task.id, task.state, len(task.runs), task.priority, task.question) for task in tasks]
 
+    @invariant()
+    def every_change_is_told_once(self) -> None:
+        self.told_once()
+
     def teardown(self) -> None:
         try:
             self._compare()
@@ -344,6 +356,7 @@ class StoreMachine(MachineLab):
             assert (record.crashes, record.blockers) == (task.crashes, len(task.waits_for))
             assert task.final or (record.available_at, record.queued_at) == (task.available_at, task.queued_at)
             assert (record.place is not None) == task.placed
+            assert len(self.do(self.store.events(name))) == task.events
             lines = self.do(self.store.session(name))
             assert [line.entry for line in lines] == task.entries, "not exactly what was accepted"
             assert [line.seq for line in lines] == list(range(1, len(lines) + 1))

@@ -41,7 +41,7 @@ def made_of(path: Path) -> dict[str, list[str]]:
         rows = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
     connection.close()
     return {
-        name: sorted(line.strip(", ").replace('"', "") for line in re.split(r"[\n\t]+", sql))
+        name: sorted(line.strip(", ").replace('"', "") for line in re.split(r"[\n\t]+|, (?=\w+ [A-Z]+)", sql))
         for name, sql in rows
         if "alembic" not in name
     }

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
+from kugetsu.errors import TaskNotFoundError
 from kugetsu.messages import user
-from kugetsu.protocols import Concurrency, WorkerInfo
+from kugetsu.protocols import Concurrency, News, WorkerInfo
 from kugetsu.sessions import Heard
 from kugetsu.storage import DATABASE_NAME, SqlStore
-from kugetsu.tasks import Budget, Budgets, Spent, day_of
+from kugetsu.tasks import Budget, Budgets, Cancel, Spent, day_of
 from tasks.task_lab import a_task, an_ending
 
 
@@ -64,6 +65,7 @@ async def test_nothing_that_a_worker_does_reads_all_tasks_or_all_entries(store: 
         await store.reap()
         await store.submit(a_task("late"), key="late", most_pending=100)
         await store.settle(claim.lease, an_ending("completed", report=claim.record.report))
+        await store.control("t1", Cancel())
     steps = list(plans(home, sent))
     assert len(steps) > 20
     # In the order of an index, of which no more is read than is taken; or one that holds what runs now alone.
@@ -80,6 +82,39 @@ async def test_the_next_task_is_found_without_sorting(store: SqlStore, home: Pat
         await store.claim("w", 1)
     (step,) = [step for step in plans(home, sent) if "ORDER BY tasks.rank" in step]
     assert step.startswith("SCAN tasks USING INDEX tasks_next")
+
+
+@pytest.mark.usefixtures("_tasks")
+async def test_nothing_that_a_gateway_does_reads_all_tasks_all_events_or_all_deliveries(
+    store: SqlStore, home: Path
+) -> None:
+    with statements(store) as sent:
+        changes = await store.changes()
+        await store.changes(tasks=["t1", "t2"])
+        news = News(target="chat", event="task.pending", payload="{}", expires_at=1e12)
+        await store.route({change.id: [news] for change in changes})
+        first, _ = await store.take_deliveries(30, 2)
+        await store.take_deliveries(30, 2, tasks=["t1", "t2"])
+        await store.end_attempt(first, "refused")
+        await store.deliveries(most=10)
+        await store.deliveries(tasks=["t1"])
+        await store.retry_deliveries([first.id], expires_at=1e12)
+        await store.clear_deliveries(0.0)
+        await store.feed(after=3, most=10)
+        await store.last_event()
+        for name in ("github.com/octo/cat#1", "octo/cat#1"):
+            with pytest.raises(TaskNotFoundError):
+                await store.find(name)
+    steps = list(plans(home, sent))
+    assert len(steps) > 20
+    scans = [step for step in steps if step.startswith("SCAN") and not step.startswith("SCAN CONSTANT")]
+    # In the order in which they are asked for, of which no more is read than is taken.
+    assert [step for step in scans if "LIMIT" not in step and "FROM changes JOIN" not in step] == []
+    sorts = [step for step in steps if "TEMP B-TREE" in step]
+    few = ("IN (SELECT", "id IN (?)")
+    assert [step for step in sorts if not any(these in step for these in few)] == []  # of those that are named alone
+    for index in ("deliveries_due", "deliveries_task", "deliveries_ended", "changes_task", "tasks_subject"):
+        assert any(index in step for step in steps), index
 
 
 async def test_with_closed_models_no_task_is_read_that_cannot_start(store: SqlStore, home: Path) -> None:

@@ -5,10 +5,15 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
+
+from kugetsu.config.daemon import running_daemon
 
 
 class Done(msgspec.Struct):
@@ -19,6 +24,12 @@ class Done(msgspec.Struct):
     def json(self) -> Any:
         assert self.stdout, f"nothing was printed; exit code {self.code}: {self.stderr}"
         return json.loads(self.stdout)
+
+
+@dataclass(frozen=True)
+class Server:
+    process: "subprocess.Popen[bytes]"
+    url: str
 
 
 class CommandLine:
@@ -33,6 +44,7 @@ class CommandLine:
             "KUGETSU_HOME": str(self.home),
             "PATH": os.environ["PATH"],
             "LC_ALL": "C.UTF-8",
+            "KUGETSU_HTTP_PORT": "0",  # others may test at the same time
         }
 
     def git(self, *arguments: str, cwd: Path | None = None) -> str:
@@ -79,6 +91,26 @@ class CommandLine:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
+
+    @contextmanager
+    def serving(self, *arguments: str) -> Iterator["Server"]:
+        """A server that listens, while the block runs."""
+        process = self.start("serve", "--port", "0", *arguments)
+        try:
+            yield Server(process, self._url_of(process))
+        finally:
+            process.terminate()
+            process.communicate(timeout=30)
+
+    def _url_of(self, process: "subprocess.Popen[bytes]") -> str:
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            if (holder := running_daemon(self.home)) and holder.pid == process.pid and holder.url:
+                return holder.url
+            if process.poll() is not None:
+                raise AssertionError(f"it ended with {process.returncode}: {process.communicate()}")
+            time.sleep(0.02)
+        raise AssertionError("it never listened")
 
     def wait_for(self, pattern: str, process: "subprocess.Popen[bytes] | None" = None) -> Path:
         """Wait until something below the state directory matches."""

@@ -1,18 +1,18 @@
 """What a user does with tasks: take them up again, put them back, branch off from them, and tell them things."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Final
 
 import msgspec
 
 from kugetsu.app.house import House
+from kugetsu.app.records import some_serve
 from kugetsu.concurrency import finish
-from kugetsu.engine import Presences, reap
+from kugetsu.engine import reap
 from kugetsu.errors import MissingKeyError, StateConflictError, UsageError, WorkspaceError
 from kugetsu.messages import user
 from kugetsu.processes import end_marked
-from kugetsu.protocols import Claim, Submitted, WorkerState
+from kugetsu.protocols import Claim, Submitted
 from kugetsu.sessions import Checkpoint, Entry, Forked, Heard, LogLine, Replied, Rewound, Session
 from kugetsu.shadows import TASK_MARKER, Shadow
 from kugetsu.tasks import Changes, Control, Ending, Limits, Outcome, Resume, Task, TaskRecord, TaskReport, new_task_id
@@ -29,10 +29,6 @@ async def find(house: House, prefix: str) -> TaskRecord:
     return await house.store.find(prefix)
 
 
-SERVING: Final = "kugetsu serve"
-"""Name of workers that take tasks from the queue; others do only the one they were started for."""
-
-
 async def is_served(house: House) -> bool:
     """Whether a worker lives that takes tasks from the queue.
 
@@ -40,13 +36,6 @@ async def is_served(house: House) -> bool:
         RecordError: the store cannot be read.
     """
     return some_serve(await house.store.workers(), house.presences, house.clock.now())
-
-
-def some_serve(workers: Iterable[WorkerState], presences: Presences, now: float) -> bool:
-    """Whether one of these workers lives and takes tasks from the queue; `now` is in seconds since the epoch."""
-    return any(
-        state.info.name == SERVING and state.expires_at > now and not presences.is_gone(state.info) for state in workers
-    )
 
 
 async def control(house: House, prefix: str, wish: Control) -> TaskRecord:
@@ -93,8 +82,9 @@ async def new_limits(house: House, prefix: str, changes: Mapping[str, float]) ->
     """
     if not changes:
         return None
+    now = msgspec.structs.asdict((await find(house, prefix)).task.limits)
     try:
-        return msgspec.structs.replace((await find(house, prefix)).task.limits, **changes)
+        return msgspec.convert({**now, **changes}, Limits, strict=False)
     except ValueError as error:
         raise UsageError(f"limits: {error}") from error
 

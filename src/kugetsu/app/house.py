@@ -155,6 +155,8 @@ class House:
         start_at: float = 0.0,
         deadline_at: float = 0.0,
         after: tuple[str, ...] = (),
+        subject: str = "",
+        reply_to: Mapping[str, str] | None = None,
         queued: bool = False,
     ) -> Task:
         """Make a task; what is not said comes from the settings.
@@ -170,6 +172,8 @@ class House:
             start_at: see `Task`.
             deadline_at: see `Task`.
             after: see `Task`.
+            subject: see `Task`.
+            reply_to: see `Task`.
             queued: whether it is tried again by itself, as the settings say; one in the foreground is not.
         """
         settings, queue = self.settings, self.settings.queue
@@ -189,6 +193,8 @@ class House:
             start_at=start_at,
             deadline_at=deadline_at,
             after=after,
+            subject=subject,
+            reply_to=dict(reply_to or {}),
             attempts=queue.attempts if queued else 1,
             patience_seconds=queue.patience_seconds if queued else 0.0,
             commit_leftovers=settings.workspace.commit_leftovers,

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import signal
-import sys
 from collections.abc import Sequence
 
 from kugetsu.app.house import House
@@ -59,10 +58,3 @@ async def _cancel(house: House, shadows: Sequence[Shadow], reason: str) -> None:
 
 def _leave(shadows: Sequence[Shadow], number: signal.Signals) -> None:
     end_at_once([shadow.task.id for shadow in shadows], Exit.CANCELLED if number == signal.SIGINT else Exit.WAITING)
-
-
-def say(sentence: str) -> None:
-    """Tell the user something beside the result."""
-    with contextlib.suppress(OSError):
-        sys.stderr.write(f"kugetsu: {sentence}\n")
-        sys.stderr.flush()

@@ -20,6 +20,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "list": ("inspect", "List tasks, newest first."),
     "show": ("inspect", "Show everything that is known of a task."),
     "diff": ("inspect", "Show what a task changed."),
+    "stats": ("inspect", "Say how things stand: what waits, what runs, what there is room for."),
     "logs": ("logs", "Show what happened in a task, or its conversation."),
     "resume": ("resume", "Go on in the foreground with a task that was interrupted, paused or answered."),
     "cancel": ("control", "End a task; its work is kept on its branch."),
@@ -30,6 +31,13 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "priority": ("control", "Give a task another place in the queue."),
     "rewind": ("rewind", "Put a task back to the end of a turn, conversation and worktree."),
     "fork": ("rewind", "Begin a new task from the end of a turn of another one."),
+    "token": ("token", "Let programs in over HTTP, and keep them out: `add`, `list`, `revoke`."),
+    "notify": (
+        "notify",
+        "See what was told to whom, tell it again, or try a target: `list`, `retry`, `clear`, `test`.",
+    ),
+    "mcp": ("mcp", "Offer tasks to a program that speaks MCP, on stdin and stdout."),
+    "hermes": ("hermes", "Let Hermes hand tasks over and hear of them in its chats: `setup`, `status`."),
     "prune": ("prune", "Free disk space: take away what tasks that are over left behind. What is not delivered stays."),
     "doctor": ("doctor", "Say what is there, what is missing, and how to mend it."),
     "log-level": ("log_level", "Show or change how much the log of `serve` says."),
@@ -37,26 +45,39 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
 }
 """Each command with its module, which is imported only when the command is used, and its line in the help."""
 
+FAMILIAR: Final[dict[str, tuple[str, str]]] = {
+    "delegate": ("familiar", "Put a task into the queue, as `submit`."),
+    "start": ("familiar", "Put a task about an issue into the queue."),
+    "continue": ("familiar", "Let a task go on, however it stands; with a message or without."),
+    "status": ("queue", "Say where a task stands, or what runs, what asks, and whether a server is there."),
+    "queue": ("queue", "List, count, clear or enqueue what waits: `list`, `stats`, `clear`, `enqueue`."),
+    "context": ("familiar", "Show the conversation of a task, as `logs --session`."),
+    "destroy": ("familiar", "End a task, as `cancel`; its branch stays."),
+}
+"""The same for names that users of the original Kugetsu know."""
+
 
 class Commands(click.Group):
     """A group that imports a command when it is used, so that `--help` is fast."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - the signature is click's
         """All names, in the order of the help."""
-        return list(COMMANDS)
+        return [*COMMANDS, *FAMILIAR]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - as above
         """Import a command; None when there is none of this name."""
-        if cmd_name not in COMMANDS:
+        found = COMMANDS.get(cmd_name) or FAMILIAR.get(cmd_name)
+        if found is None:
             return None
-        module = importlib.import_module(f"kugetsu.cli.commands.{COMMANDS[cmd_name][0]}")
+        module = importlib.import_module(f"kugetsu.cli.commands.{found[0]}")
         command: click.Command = getattr(module, f"{cmd_name.replace('-', '_')}_command")
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - as above
         """Write the help of all commands without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+        for title, names in (("Commands", COMMANDS), ("Familiar names", FAMILIAR)):
+            with formatter.section(title):
+                formatter.write_dl([(name, text) for name, (_, text) in names.items()])
 
 
 @click.group(

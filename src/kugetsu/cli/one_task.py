@@ -4,31 +4,26 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Final
 
-import click
-
-from kugetsu.app.desk import is_served
 from kugetsu.app.house import House
+from kugetsu.app.service import LocalTasks
 from kugetsu.app.tuning import tune_process
-from kugetsu.cli.asking import Command
 from kugetsu.cli.exits import exit_code
-from kugetsu.cli.foreground import run_in_foreground, say
-from kugetsu.cli.options import json_option, notify, write_json
+from kugetsu.cli.foreground import run_in_foreground
+from kugetsu.cli.options import notify, write_json
+from kugetsu.cli.saying import say
 from kugetsu.cli.views import ViewKind, open_view, print_details, standing
 from kugetsu.config import Loaded, state_home
 from kugetsu.errors import KugetsuError
 from kugetsu.shadows import Shadow
 from kugetsu.tasks import FINAL_STATES, TaskReport
 
+_NEWS_SECONDS: Final = 5.0
+"""How long the end of the program waits for news that do not get through at once."""
+
 MakeShadow = Callable[[House], Awaitable[Shadow]]
-
-
-def output_options(command: Command) -> Command:
-    """Add `--json` and `--json-events`."""
-    return click.option(
-        "--json-events", is_flag=True, help="Stream events as JSON lines on stderr instead of the live view."
-    )(json_option(command))
 
 
 def do_one_task(loaded: Loaded, make: MakeShadow, *, name: str, json_events: bool, as_json: bool) -> int:
@@ -61,13 +56,28 @@ async def _do(loaded: Loaded, make: MakeShadow, name: str, view: ViewKind) -> Ta
         house.capacity.gate.require_room_for_task()
         shadow = await make(house)
         with open_view(view, sys.stderr) as shown:
-            (report,) = await run_in_foreground(house, [shadow], shown)
+            async with _telling(house, shadow):
+                (report,) = await run_in_foreground(house, [shadow], shown)
         if view != "json" and report.state not in FINAL_STATES:
             await _say_what_next(house, report)
     return report
 
 
+@contextlib.asynccontextmanager
+async def _telling(house: House, shadow: Shadow) -> AsyncIterator[None]:
+    """Bring news of the task to those who are to hear of it. What cannot be brought soon is left to `serve`, or the next run."""
+    if not house.settings.notify:
+        yield
+        return
+    from kugetsu.gateway.notifications import Dispatcher  # noqa: PLC0415 - needed only where somebody is to hear
+
+    dispatcher = Dispatcher(house.store, house.settings, house.environ, house.clock, say)
+    house.worker.listeners.append(dispatcher.wake)
+    async with dispatcher.running([shadow.task.id]):
+        yield
+        await dispatcher.drain(_NEWS_SECONDS)
+
+
 async def _say_what_next(house: House, report: TaskReport) -> None:
     with contextlib.suppress(KugetsuError):  # it is in the report as well
-        record = await house.store.find(report.id)
-        say(standing(record, served=await is_served(house), now=house.clock.now()))
+        say(standing(await LocalTasks(house).show(report.id), now=house.clock.now()))

@@ -53,6 +53,23 @@ def json_option(command: Command) -> Command:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")(command)
 
 
+def output_options(command: Command) -> Command:
+    """Add `--json` and `--json-events`."""
+    return click.option(
+        "--json-events", is_flag=True, help="Stream events as JSON lines on stderr instead of the live view."
+    )(json_option(command))
+
+
+def server_option(command: Command) -> Command:
+    """Add `--server`; see `service.reach`."""
+    return click.option(
+        "--server",
+        default="",
+        metavar="URL",
+        help="Ask this server; KUGETSU_TOKEN lets you in. Default: KUGETSU_SERVER, else what runs on this machine.",
+    )(command)
+
+
 def load(repo: str | None = None, *, config_file: Path | None = None, flags: dict[str, Any] | None = None) -> Loaded:
     """Load the settings for a command; flags that were not given (None) override nothing."""
     given = {name: value for name, value in (flags or {}).items() if value is not None}

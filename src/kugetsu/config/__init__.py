@@ -9,6 +9,16 @@ from kugetsu.config.bounds import (
     LoopSettings,
     MachineSettings,
 )
+from kugetsu.config.gateway import (
+    DEFAULT_PORT,
+    HookEvent,
+    HttpSettings,
+    ProjectSettings,
+    RuleSettings,
+    SourceKind,
+    TargetSettings,
+    WebhookSettings,
+)
 from kugetsu.config.loading import Loaded, describe, load_settings
 from kugetsu.config.paths import CONFIG_NAME, prepare_home, repository_top, state_home, user_config_file
 from kugetsu.config.presets import PRESETS
@@ -26,9 +36,12 @@ from kugetsu.config.settings import (
 
 __all__ = [
     "CONFIG_NAME",
+    "DEFAULT_PORT",
     "PRESETS",
     "BudgetSettings",
     "DiskSettings",
+    "HookEvent",
+    "HttpSettings",
     "Loaded",
     "LogFormat",
     "LogLevel",
@@ -37,11 +50,16 @@ __all__ = [
     "MachineSettings",
     "ModelSettings",
     "Price",
+    "ProjectSettings",
     "ProviderSettings",
     "QueueSettings",
     "RetrySettings",
+    "RuleSettings",
     "Settings",
+    "SourceKind",
+    "TargetSettings",
     "ToolSettings",
+    "WebhookSettings",
     "Wire",
     "WorkspaceSettings",
     "describe",

@@ -12,7 +12,11 @@ Field: TypeAlias = tuple[str, ...]
 """The way to a setting, from the top: `("limits", "turns")`."""
 
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
-_SECRET: Final = frozenset({"api_key", "headers"})
+_SECRET: Final[Mapping[str, frozenset[str]]] = {
+    "providers": frozenset({"api_key", "headers"}),
+    "webhooks": frozenset({"secret"}),
+    "notify": frozenset({"secret"}),
+}
 
 
 def dotted(field: Field) -> str:
@@ -21,8 +25,19 @@ def dotted(field: Field) -> str:
 
 
 def is_secret(field: Field) -> bool:
-    """Whether the value must never be shown: a provider's key or one of its headers."""
-    return field[:1] == ("providers",) and bool(_SECRET.intersection(field[2:3]))
+    """Whether the value must never be shown: a provider's key or one of its headers, or what a webhook is signed with."""
+    return bool(field) and bool(_SECRET.get(field[0], frozenset()).intersection(field[2:3]))
+
+
+def may_hold_secrets(field: Field) -> bool:
+    """Whether a secret may stand there, also by mistake."""
+    return field[:1] != () and field[0] in _SECRET
+
+
+def table_in(kind: Any) -> type[msgspec.Struct] | None:  # noqa: ANN401 - any annotation
+    """What each entry of a list of tables is; None for everything else."""
+    arguments = get_args(kind)
+    return arguments[0] if get_origin(kind) is tuple and arguments and is_struct(arguments[0]) else None
 
 
 def inner(kind: Any) -> Any:  # noqa: ANN401 - any annotation

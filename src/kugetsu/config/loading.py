@@ -9,6 +9,8 @@ from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+import msgspec
+
 from kugetsu.config.fields import Field, dotted, is_secret, values
 from kugetsu.config.layers import Layer, Stack, file_layer
 from kugetsu.config.paths import CONFIG_NAME, repository_top, user_config_file
@@ -81,7 +83,7 @@ def _add_users_file(stack: Stack, environ: Mapping[str, str], config_file: Path 
     if layer is not None:
         stack.add(layer)
         if _others_read_keys(path, layer):
-            notices.append(f"{path} holds an API key and can be read by other users: chmod 600 {path}")
+            notices.append(f"{path} holds a secret and can be read by other users: chmod 600 {path}")
     elif named:
         raise ConfigError(f"the settings file {path} does not exist", fix="check --config and KUGETSU_CONFIG")
     return path
@@ -131,14 +133,23 @@ def _shown(way: Field, value: object) -> str:
     if is_secret(way):
         return "(set)" if value else "(not set)"
     if isinstance(value, str):
-        return _quoted(_without_password(value) if way[-1] == "base_url" else value)
-    return "" if value is None else json.dumps(value)
+        if way[0] == "notify" and way[-1] == "url":
+            value = _place_alone(value)
+        return _quoted(_without_password(value) if way[-1] in {"base_url", "url"} else value)
+    return "" if value is None else json.dumps(msgspec.to_builtins(value))
 
 
 def _quoted(text: str) -> str:
     """The text as TOML writes it, with escapes for all that a terminal would obey or not show."""
     quoted = json.dumps(text, ensure_ascii=False)
     return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in quoted)
+
+
+def _place_alone(url: str) -> str:
+    """An address without its path, which is the secret of many a chat's hook."""
+    start, slashes, rest = url.partition("://")
+    place, slash, path = rest.partition("/")
+    return f"{start}{slashes}{place}{slash}{'(set)' if path else ''}"
 
 
 def _without_password(url: str) -> str:

@@ -13,6 +13,7 @@ from kugetsu.config.bounds import (
     MachineSettings,
     require_not_negative,
 )
+from kugetsu.config.gateway import HttpSettings, ProjectSettings, TargetSettings, WebhookSettings, require_names
 from kugetsu.tasks import Limits
 
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -252,6 +253,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         log: what is written down about the program itself.
         fallback: `provider/model` that is asked while a task's own has no capacity. Empty: none, the task waits.
         providers: beside the built-in ones, or over them.
+        http: where `serve` listens.
+        webhooks: who may tell us things, by the name in their address.
+        notify: who hears what becomes of tasks, by name.
+        projects: repositories that issues name, by `host/owner/repo`.
     """
 
     model: str = ""
@@ -270,8 +275,14 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     log: LogSettings = LogSettings()
     fallback: str = ""
     providers: dict[str, ProviderSettings] = {}
+    http: HttpSettings = HttpSettings()
+    webhooks: dict[str, WebhookSettings] = {}
+    notify: dict[str, TargetSettings] = {}
+    projects: dict[str, ProjectSettings] = {}
 
     def __post_init__(self) -> None:
+        require_names("webhooks", self.webhooks)
+        require_names("notify", self.notify)
         if not self.check_seconds > 0:
             raise ValueError(f"`check_seconds` must be above 0, got {self.check_seconds:g}")
         if "\0" in self.check:

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, TypeAlias, get_args, get_origin
 
 import msgspec
 
-from kugetsu.config.fields import Field, dotted, is_struct, leaves, member, members
+from kugetsu.config.fields import Field, dotted, is_struct, leaves, may_hold_secrets, member, members, table_in
 from kugetsu.config.settings import Settings
 from kugetsu.errors import ConfigError
 
@@ -59,10 +59,16 @@ def expected(kind: Any) -> str:  # noqa: ANN401 - any annotation
         return "a table"
     if get_origin(kind) is Literal:
         return " or ".join(json.dumps(choice) for choice in get_args(kind))
+    if table_in(kind):
+        return "a list of tables"
     return "a list of texts" if get_origin(kind) is tuple else _WORDS[kind]
 
 
 def _build(kind: Any, data: object, field: Field, place: Place) -> Any:  # noqa: ANN401 - any annotation and its value
+    if row := table_in(kind):
+        if not isinstance(data, (list, tuple)):
+            raise ConfigError(f"{place(field)}: {dotted(field)}: expected a list of tables, got {_shown(data, field)}")
+        return tuple(_build(row, entry, (*field, str(number)), place) for number, entry in enumerate(data, 1))
     if not (is_struct(kind) or get_origin(kind) is dict):
         return convert(kind, data, field, place)
     if not isinstance(data, dict):
@@ -104,7 +110,7 @@ def _unknown(kind: type[msgspec.Struct], field: Field, where: str) -> ConfigErro
 
 def _shown(value: object, field: Field) -> str:
     """A value for an error message: plain ASCII, and by its kind alone where a key may stand, also by mistake."""
-    if isinstance(value, (str, bool, int, float)) and field[0] != "providers":
+    if isinstance(value, (str, bool, int, float)) and not may_hold_secrets(field):
         text = json.dumps(value)
         return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}..."
     return _WORDS.get(type(value), f"a {type(value).__name__}")

@@ -13,8 +13,11 @@ from kugetsu.errors import ConfigError
 
 PREFIX: Final = "KUGETSU_"
 
-OTHERS: Final = frozenset({"KUGETSU_HOME", "KUGETSU_CONFIG", "KUGETSU_TASK", "KUGETSU_CALL"})
-"""Variables of the house that are no settings: two directories, and two marks of the processes it starts."""
+OTHERS: Final = frozenset(
+    {"KUGETSU_HOME", "KUGETSU_CONFIG", "KUGETSU_TASK", "KUGETSU_CALL", "KUGETSU_SERVER", "KUGETSU_TOKEN"}
+)
+"""Variables of the house that are no settings: two directories, two marks of the processes it starts, and which server
+the command line talks to, with which token."""
 
 _PROVIDERS: Final = f"{PREFIX}PROVIDERS_"
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_]+")

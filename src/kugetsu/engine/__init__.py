@@ -2,7 +2,7 @@
 
 from kugetsu.engine.leases import reap
 from kugetsu.engine.presence import Presences, this_host
-from kugetsu.engine.sole import sole_daemon
+from kugetsu.engine.sole import SoleDaemon, sole_daemon
 from kugetsu.engine.worker import STOPPED, Worker
 
-__all__ = ["STOPPED", "Presences", "Worker", "reap", "sole_daemon", "this_host"]
+__all__ = ["STOPPED", "Presences", "SoleDaemon", "Worker", "reap", "sole_daemon", "this_host"]

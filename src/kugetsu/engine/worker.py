@@ -47,6 +47,7 @@ class Worker:
 
     Attributes:
         shadows: those that live in this process.
+        listeners: called, in the event loop, whenever there may be something new: for the worker, or of a task of its own.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Worker:
         self._clock = clock
         self._on_trouble = on_trouble
         self.shadows = ShadowManager(clock, self.call)
+        self.listeners: list[Callable[[], None]] = []
         self._helpers: list[asyncio.Task[None]] = []
         self._called = asyncio.Event()
         self._news = asyncio.Event()
@@ -120,6 +122,8 @@ class Worker:
         """There may be something to do, or something that users want."""
         self._called.set()
         self._news.set()
+        for listener in self.listeners:
+            listener()
 
     def stop(self) -> None:
         """Claim no more; agents end their turn, and their tasks go on later. May be called twice."""

@@ -201,8 +201,20 @@ class TaskHalted(Stamped, frozen=True, tag="task_halted"):
     available_at: float = 0.0
 
 
+class TaskMoved(Stamped, frozen=True, tag="task_moved"):
+    """The task's state changed, and no run of it says so: it came in, was let go on or ended, or its worker died.
+
+    Attributes:
+        state: the new one.
+        outcome: how its last run ended, or why there will be none; None before that.
+    """
+
+    state: TaskState
+    outcome: Outcome | None = None
+
+
 class TaskFinished(Stamped, frozen=True, tag="task_finished"):
-    """The task is over, with its one outcome. Always the last event of its last run."""
+    """The task is over, with its one outcome. Always the last event of a run."""
 
     state: TaskState
     outcome: Outcome
@@ -228,6 +240,7 @@ Event: TypeAlias = (
     | Noted
     | EventsDropped
     | TaskHalted
+    | TaskMoved
     | TaskFinished
 )
 

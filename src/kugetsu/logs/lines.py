@@ -20,6 +20,7 @@ from kugetsu.events import (
     ReplyFinished,
     TaskFinished,
     TaskHalted,
+    TaskMoved,
     TaskResumed,
     TaskStarted,
     ToolFinished,
@@ -100,10 +101,10 @@ def level_of(event: Event) -> int | None:
             return logging.INFO if result.passed else logging.WARNING
         case TaskHalted(outcome=outcome):
             return logging.INFO if outcome.kind in _QUIET_HALTS else logging.WARNING
-        case TaskFinished(state=state, outcome=outcome):
-            if outcome.kind == "internal":
+        case TaskMoved() | TaskFinished():
+            if event.outcome and event.outcome.kind == "internal":
                 return logging.ERROR
-            return logging.WARNING if state == "failed" else logging.INFO
+            return logging.WARNING if event.state == "failed" else logging.INFO
         case TurnStarted() | ReplyDelta() | ToolProgress():
             return None
         case _:

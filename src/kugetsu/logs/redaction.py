@@ -87,7 +87,7 @@ class Redactor:
 
 
 def known_secrets(settings: Settings, environ: Mapping[str, str]) -> list[str]:
-    """Everything that is known to be secret: keys of providers, headers that hold one, and variables that are named so.
+    """Everything that is known to be secret: keys, headers that hold one, what webhooks are signed with, variables named so.
 
     A key that is the name of a provider is none: servers on one's own machine take any word.
     """
@@ -98,6 +98,10 @@ def known_secrets(settings: Settings, environ: Mapping[str, str]) -> list[str]:
         for name, value in provider.headers.items():
             if _SECRET_HEADER.search(name):
                 found += [value, *value.split()]
+    signing = [(source.secret, source.secret_env) for source in settings.webhooks.values()]
+    signing += [(target.secret, target.secret_env) for target in settings.notify.values()]
+    for secret, variable in signing:
+        found += [secret, environ.get(variable, "")]
     names = {name.casefold() for name in providers} | {"lm-studio", "no-key", "not-needed"}
     stripped = (secret.strip() for secret in found)
     return list(dict.fromkeys(secret for secret in stripped if secret and secret.casefold() not in names))

@@ -17,6 +17,7 @@ from kugetsu.events import (
     ReplyFinished,
     TaskFinished,
     TaskHalted,
+    TaskMoved,
     TaskResumed,
     TaskStarted,
     ToolFinished,
@@ -109,6 +110,9 @@ def _said(event: Event, used: Used, words: Redactor) -> _Said:  # noqa: C901, PL
             when = timestamp(until) if until else None
             message, fields = _ending(event, used, words, f", again at {when}" if when else "")
             return message, {**fields, "until": when}
+        case TaskMoved():
+            why = f" ({event.outcome.kind}: {words.line(event.outcome.message, REASON)})" if event.outcome else ""
+            return f"{event.state}{why}", {"state": event.state, "class": event.outcome.kind if event.outcome else None}
         case TaskFinished():
             message, fields = _ending(event, used, words)
             return message, {**fields, "summary": words.block(event.summary, BLOCK)}

@@ -12,6 +12,9 @@ import msgspec
 
 from kugetsu.events import Event
 from kugetsu.protocols.claims import Attention, Claim, Concurrency, Lease, WorkerInfo, WorkerState
+from kugetsu.protocols.keyring import Keyring
+from kugetsu.protocols.outbox import Outbox
+from kugetsu.protocols.service import NumberedEvent
 from kugetsu.sessions import Entry, LogLine
 from kugetsu.tasks import (
     Budgets,
@@ -272,7 +275,11 @@ class Queue(Protocol):
 
 
 class Desk(Protocol):
-    """What users and gateways need."""
+    """What users and gateways need.
+
+    A change of a task's state that its run does not tell (`task_halted`, `task_finished`) is an event of the task too
+    (`task_moved`), in the same transaction; `running` is told by the run. Every change of state is in the outbox as well.
+    """
 
     async def submit(
         self,
@@ -316,10 +323,10 @@ class Desk(Protocol):
         ...
 
     async def find(self, prefix: str) -> TaskRecord:
-        """Look up the one task whose id starts so.
+        """Look up the one task whose id starts so; or, for the name of an issue (`tasks.parse_subject`), the newest about it.
 
         Raises:
-            TaskNotFoundError: there is none, or several.
+            TaskNotFoundError: there is none, or several; or the issue's host was not said, and there are several.
             RecordError: it could not be read, or is damaged.
         """
         ...
@@ -354,6 +361,24 @@ class Desk(Protocol):
         """
         ...
 
+    async def feed(self, *, after: int = 0, most: int = 0) -> list[NumberedEvent]:
+        """The events of all tasks, in the order in which they were written down, from the one that follows number `after`.
+
+        No event with a lower number appears later. `most` 0 for all. Damaged ones are left out.
+
+        Raises:
+            RecordError: they could not be read.
+        """
+        ...
+
+    async def last_event(self) -> int:
+        """The number of the last event of all; 0 when there is none.
+
+        Raises:
+            RecordError: it could not be read.
+        """
+        ...
+
     async def session(self, task: str) -> list[LogLine]:
         """A task's session, oldest first.
 
@@ -381,7 +406,7 @@ class Desk(Protocol):
         ...
 
 
-class Store(Runs, Queue, Desk, Protocol):
+class Store(Runs, Queue, Desk, Outbox, Keyring, Protocol):
     """Everything that is kept."""
 
     async def close(self) -> None:

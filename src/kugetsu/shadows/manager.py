@@ -7,8 +7,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
-import msgspec
-
 from kugetsu.concurrency import finish, first_error
 from kugetsu.errors import LeaseLostError
 from kugetsu.events import (
@@ -23,7 +21,7 @@ from kugetsu.events import (
     TurnStarted,
     WorkspaceReady,
 )
-from kugetsu.protocols import Clock
+from kugetsu.protocols import Clock, ShadowInfo
 from kugetsu.shadows.shadow import Shadow
 from kugetsu.tasks import Note, TaskReport
 
@@ -34,24 +32,6 @@ END_SECONDS: Final = 30.0
 
 OnFailure: TypeAlias = Callable[[Exception], Awaitable[None]]
 """Told, inside the shadow's own task, what a spawned shadow could not deal with itself."""
-
-
-class ShadowInfo(msgspec.Struct, frozen=True):
-    """A shadow that lives.
-
-    Attributes:
-        task: id of its task.
-        run: the generation of its run; 0 before it has begun.
-        since: when it came to life; seconds since the epoch.
-        turn: the one it is in; 0 before the first.
-        doing: what it does, in a word or two.
-    """
-
-    task: str
-    run: int
-    since: float
-    turn: int
-    doing: str
 
 
 @dataclass

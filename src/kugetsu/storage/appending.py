@@ -137,14 +137,6 @@ def begin_session(connection: Connection, number: int, at: float, session: Seque
         connection.execute(_insert_entries, rows)
 
 
-def last_events(connection: Connection, numbers: Collection[int]) -> dict[int, int]:
-    """The number of the last event of each task."""
-    query = (
-        select(events.c.task, func.max(events.c.seq)).where(events.c.task.in_(list(numbers))).group_by(events.c.task)
-    )
-    return dict(connection.execute(query).all())
-
-
 def _refusal(row: AnyRow | None, append: Append, ends: dict[int, _End]) -> KugetsuError | None:
     if row is None or row.state != "running" or row.generation != append.lease.generation:
         return lost(append.lease)

@@ -14,6 +14,7 @@ from kugetsu.protocols import Lease
 from kugetsu.storage.appending import Append, append_all
 from kugetsu.storage.evidence import evidence_of
 from kugetsu.storage.ledger import free
+from kugetsu.storage.moving import Move, Moved, tell
 from kugetsu.storage.rows import AnyRow, held, in_worker, named, record_if_sound, write
 from kugetsu.storage.schema import dependencies, notes, runs, tasks, waiting, workers
 from kugetsu.tasks import (
@@ -25,6 +26,7 @@ from kugetsu.tasks import (
     Task,
     TaskRecord,
     TaskReport,
+    TaskState,
     blocked_for_good,
     controlled,
     given_back,
@@ -63,15 +65,23 @@ def place(connection: Connection, lease: Lease, where: Place, now: float) -> Non
     write(connection, [(record, placed(record, where))], now)
 
 
-def settle(connection: Connection, lease: Lease, ending: Ending, append: Append, now: float) -> TaskRecord:
-    """End a run, with its last entries and events, and with what it used up."""
+def settle(
+    connection: Connection,
+    lease: Lease,
+    ending: Ending,
+    append: Append,
+    now: float,
+    *,
+    told: TaskState | None = None,
+) -> TaskRecord:
+    """End a run, with its last entries and events, and with what it used up; `told` is the state that these name."""
     record = held(connection, lease)
     if not append.empty:
         (error,) = append_all(connection, [append])
         if error is not None:
             raise error
     after = settled(record, ending)
-    write(connection, [(record, after)], now)
+    write(connection, [(record, after)], now, told=told)
     end_runs(connection, [(after, ending.outcome)], now)
     tell_dependents(connection, after, now)
     return after
@@ -183,6 +193,8 @@ def give_up(connection: Connection, row: AnyRow, now: float) -> None:
     _log.error("the record of task %s is damaged: the task has failed", row.id)
     columns = {"generation": row.generation + 1, "outcome": encode_json(_DAMAGED), **_AT_REST}
     connection.execute(update(tasks).where(tasks.c.number == row.number).values(columns))
+    if row.state != "failed":
+        tell(connection, [Moved(row.number, row.id, Move("failed", _DAMAGED))], now)
     # All that those who wait for it, and its runs, have to know.
     task = Task(id=row.id, prompt="", repo="", model="")
     known = TaskRecord(task=task, number=row.number, report=TaskReport.of(task), state="failed", outcome=_DAMAGED)

@@ -11,10 +11,12 @@ from sqlalchemy import Connection, Select, func, select
 from kugetsu.errors import RecordError
 from kugetsu.storage.connecting import Access, reading
 from kugetsu.storage.failures import DATABASE_ERRORS, LOOK, cannot
+from kugetsu.storage.keyring import token_of
 from kugetsu.storage.logs import entry_of, event_of
 from kugetsu.storage.opening import DATABASE_NAME, exists, read_only, version_of
+from kugetsu.storage.outbox import change_of, require_sound
 from kugetsu.storage.rows import AnyRow, read_outcome, record_of
-from kugetsu.storage.schema import entries, events, runs, tasks
+from kugetsu.storage.schema import changes, deliveries, entries, events, runs, tasks, tokens
 
 _MOST_NAMED: Final = 10
 """So many of each kind are named."""
@@ -62,7 +64,7 @@ def _problems(connection: Connection, path: Path) -> Iterator[str]:
         return
     if not version_of(connection, path):
         return
-    for damaged in (_damaged_tasks, _damaged_entries, _damaged_events, _damaged_outcomes):
+    for damaged in _LOOKS:
         yield from (f"{path}: {problem}" for problem in islice(damaged(connection), _MOST_NAMED))
     counted = func.count(), func.max(entries.c.seq)
     broken = select(tasks.c.id).join(entries).group_by(tasks.c.id).having(counted[0] != counted[1]).limit(_MOST_NAMED)
@@ -87,6 +89,31 @@ def _damaged_events(connection: Connection) -> Iterator[str]:
 def _damaged_outcomes(connection: Connection) -> Iterator[str]:
     query = select(tasks.c.id, runs).join(runs).order_by(runs.c.task, runs.c.generation)
     return _damage(connection, query, lambda row: read_outcome(row.outcome, f"run {row.generation} of task {row.id}"))
+
+
+def _damaged_changes(connection: Connection) -> Iterator[str]:
+    query = select(tasks.c.id.label("task_id"), changes).join(changes).order_by(changes.c.id)
+    return _damage(connection, query, change_of)
+
+
+def _damaged_deliveries(connection: Connection) -> Iterator[str]:
+    query = select(tasks.c.id.label("task_id"), deliveries).join(deliveries).order_by(deliveries.c.id)
+    return _damage(connection, query, require_sound)
+
+
+def _damaged_tokens(connection: Connection) -> Iterator[str]:
+    return _damage(connection, select(tokens).order_by(tokens.c.number), token_of)
+
+
+_LOOKS: Final = (
+    _damaged_tasks,
+    _damaged_entries,
+    _damaged_events,
+    _damaged_outcomes,
+    _damaged_changes,
+    _damaged_deliveries,
+    _damaged_tokens,
+)
 
 
 def _damage(connection: Connection, query: Select[Any], read: Callable[[AnyRow], object]) -> Iterator[str]:

@@ -9,8 +9,8 @@ from sqlalchemy import Connection, Select, func, insert, literal_column, or_, se
 
 from kugetsu.messages import well_formed
 from kugetsu.protocols import Claim, Concurrency, WorkerInfo
-from kugetsu.storage.appending import last_events
 from kugetsu.storage.changing import sound, tell_dependents
+from kugetsu.storage.moving import last_events
 from kugetsu.storage.notes import waiting_notes
 from kugetsu.storage.rows import AnyRow, named, no_lease, write
 from kugetsu.storage.schema import owned, ready, runs, tasks, workers

@@ -1,11 +1,16 @@
 """Entries and events as rows, read back."""
 
+import contextlib
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Final
 
 import msgspec
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
+from kugetsu.errors import RecordError
 from kugetsu.events import Event
+from kugetsu.protocols import NumberedEvent
 from kugetsu.sessions import Entry, LogLine
 from kugetsu.storage.rows import AnyRow, bounded, no_task, read_json
 from kugetsu.storage.schema import entries, events, tasks
@@ -60,6 +65,29 @@ def events_of(connection: Connection, task: str, after: int, most: int) -> list[
         .limit(bounded(most) or None)
     )
     return [event_of(row, task) for row in connection.execute(query)]
+
+
+def feed(connection: Connection, after: int, most: int) -> list[NumberedEvent]:
+    """The events of all tasks, in the order in which they were written down. Damaged ones are left out: see `check`."""
+    query = (
+        select(tasks.c.id, events.c.number, events.c.seq, events.c.data)
+        .join(tasks, tasks.c.number == events.c.task)
+        .where(events.c.number > bounded(after))
+        .order_by(events.c.number)
+    )
+    # They are read as they are needed.
+    return list(islice(_sound(connection.execute(query)), bounded(most) or None))
+
+
+def last_of_all(connection: Connection) -> int:
+    """The number of the last event of all."""
+    return connection.scalar(select(func.max(events.c.number))) or 0
+
+
+def _sound(rows: Iterable[AnyRow]) -> Iterator[NumberedEvent]:
+    for row in rows:
+        with contextlib.suppress(RecordError):
+            yield NumberedEvent(row.number, event_of(row, row.id))
 
 
 def number_of(connection: Connection, task: str) -> int:

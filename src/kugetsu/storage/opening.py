@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 DATABASE_NAME: Final = "kugetsu.db"
 
-VERSION: Final = "0002"
+VERSION: Final = "0003"
 """The newest version of the schema: the number of the last migration."""
 
 _VERSIONS: Final = "alembic_version"

@@ -11,7 +11,8 @@ from kugetsu.protocols import WorkerInfo, WorkerState
 from kugetsu.storage.logs import number_of
 from kugetsu.storage.rows import LIST_FIX, bounded, find_row, no_task, read_outcome, readable, record_of
 from kugetsu.storage.schema import STATES, runs, tasks, workers
-from kugetsu.tasks import Run, TaskRecord, TaskReport, TaskState
+from kugetsu.storage.subjects import find_about
+from kugetsu.tasks import Run, TaskRecord, TaskReport, TaskState, parse_subject
 
 _PREFIX: Final = re.compile(r"[A-Za-z0-9_]{1,64}")
 _AFTER_ALL: Final = "\x7f"
@@ -21,7 +22,10 @@ _MOST_NAMED: Final = 5
 
 
 def find(connection: Connection, prefix: str) -> TaskRecord:
-    """The one task whose id is this, or starts so."""
+    """The one task whose id is this, or starts so; or the newest about what is called so."""
+    subject = parse_subject(prefix)
+    if subject is not None:
+        return find_about(connection, subject)
     if not _PREFIX.fullmatch(prefix):
         raise TaskNotFoundError(f'no task starts with "{ascii(prefix)[1:-1]}"', fix=LIST_FIX)
     row = find_row(connection, prefix)

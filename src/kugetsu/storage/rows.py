@@ -10,8 +10,9 @@ from sqlalchemy import Connection, Row, bindparam, select, update
 from kugetsu.errors import LeaseLostError, RecordError, TaskNotFoundError
 from kugetsu.messages import encode_json, well_formed
 from kugetsu.protocols import Lease
+from kugetsu.storage.moving import Moved, tell
 from kugetsu.storage.schema import owned, tasks
-from kugetsu.tasks import MOST_INTEGER, Outcome, Place, Task, TaskRecord, TaskReport
+from kugetsu.tasks import MOST_INTEGER, Outcome, Place, Task, TaskRecord, TaskReport, TaskState
 
 T = TypeVar("T")
 
@@ -28,7 +29,7 @@ _place: Final = msgspec.json.Decoder(Place)
 _update: Final = update(tasks).where(tasks.c.number == bindparam("this_task"))
 
 
-def read_json(decoder: "msgspec.json.Decoder[T]", data: bytes, what: str) -> T:
+def read_json(decoder: "msgspec.json.Decoder[T]", data: bytes | str, what: str) -> T:
     """Decode what is kept.
 
     Raises:
@@ -37,7 +38,7 @@ def read_json(decoder: "msgspec.json.Decoder[T]", data: bytes, what: str) -> T:
     try:
         return decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
-        raise RecordError(f"{what} is damaged: {error}", fix="`kugetsu doctor` looks for more") from error
+        raise damaged(what, error) from error
 
 
 def read_outcome(data: bytes | None, what: str) -> Outcome | None:
@@ -74,7 +75,7 @@ def record_of(row: AnyRow) -> TaskRecord:
         key=row.key or "",
     )
     if record.id != row.id:
-        raise RecordError(f"{what} is damaged: it is that of task {record.id}", fix="`kugetsu doctor` looks for more")
+        raise damaged(what, f"it is that of task {record.id}")
     return record
 
 
@@ -106,13 +107,20 @@ def changing(record: TaskRecord, now: float) -> dict[str, Any]:
     }
 
 
-def write(connection: Connection, changes: Iterable[tuple[TaskRecord, TaskRecord]], now: float) -> None:
-    """Write back what became of records.
+def write(
+    connection: Connection,
+    changes: Iterable[tuple[TaskRecord, TaskRecord]],
+    now: float,
+    *,
+    told: TaskState | None = None,
+) -> None:
+    """Write back what became of records, and tell of those whose state changed.
 
     Args:
         connection: in a transaction in which they were read.
         changes: each before and after.
         now: seconds since the epoch.
+        told: the state that the run says it leaves its task in, None when it says nothing.
     """
     pairs = [(before, after) for before, after in changes if after is not before]
     if not pairs:
@@ -126,6 +134,8 @@ def write(connection: Connection, changes: Iterable[tuple[TaskRecord, TaskRecord
         if after.place is not before.place:
             place = None if after.place is None else encode_json(after.place)
             connection.execute(_update, {"this_task": after.number, "place": place})
+    moved = [Moved.of(after, told=after.state == told) for before, after in pairs if after.state != before.state]
+    tell(connection, moved, now)
 
 
 def find_row(connection: Connection, task: str) -> AnyRow | None:
@@ -179,6 +189,11 @@ def in_worker(workers: Collection[str]) -> Any:  # noqa: ANN401 - a select of ro
 def bounded(number: int) -> int:
     """The nearest number from 0 on that the database knows."""
     return min(max(0, number), MOST_INTEGER)
+
+
+def damaged(what: str, why: object) -> RecordError:
+    """The error for what is kept and cannot be read."""
+    return RecordError(f"{what} is damaged: {why}", fix="`kugetsu doctor` looks for more")
 
 
 def no_task(task: str) -> TaskNotFoundError:

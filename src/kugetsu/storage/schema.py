@@ -3,14 +3,12 @@
 Everything that SQL looks at has a column of its own; what is only carried is JSON. Tasks are known by their number inside.
 """
 
-from typing import Any, Final, get_args
+from typing import Final, get_args
 
 from sqlalchemy import (
-    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
-    ColumnElement,
     Double,
     ForeignKey,
     Index,
@@ -24,8 +22,9 @@ from sqlalchemy import (
     literal_column,
     true,
 )
-from sqlalchemy.schema import SchemaItem
 
+from kugetsu.protocols import DELIVERY_STATES
+from kugetsu.storage.columns import ID, NUMBER, TEXT, amounts, index_of_some, one_of, task_number
 from kugetsu.tasks import MOST_PRIORITY, NoteKind, TaskState, Wanted
 
 STATES: Final[tuple[TaskState, ...]] = get_args(TaskState)
@@ -40,39 +39,15 @@ metadata: Final = MetaData(
     }
 )
 
-# Compared byte by byte on every engine, so that a prefix is a range.
-_ID: Final = String(64).with_variant(String(64, collation="C"), "postgresql")
-_NUMBER: Final = BigInteger().with_variant(Integer(), "sqlite")
-
-
-def _one_of(column: str, values: tuple[str, ...]) -> str:
-    return f"{column} IN ({', '.join(repr(value) for value in values)})"
-
-
 _QUEUED: Final = "((state = 'pending' OR (state = 'waiting' AND question = '')) AND blockers = 0)"
 """What `TaskRecord.queued` says."""
-
-
-def _amounts() -> tuple[SchemaItem, ...]:
-    """What `Spent` says."""
-    return (
-        Column("usd", Double, nullable=False),
-        Column("tokens", BigInteger, nullable=False),
-        Column("turns", BigInteger, nullable=False),
-        Column("seconds", Double, nullable=False),
-        CheckConstraint("usd >= 0 AND tokens >= 0 AND turns >= 0 AND seconds >= 0", name="amounts"),
-    )
-
-
-def _task_number() -> Column[int]:
-    return Column("task", _NUMBER, ForeignKey("tasks.number", ondelete="CASCADE"), nullable=False)
 
 
 tasks: Final = Table(
     "tasks",
     metadata,
-    Column("number", _NUMBER, primary_key=True),
-    Column("id", _ID, nullable=False),
+    Column("number", NUMBER, primary_key=True),
+    Column("id", ID, nullable=False),
     Column("state", String(16), nullable=False),
     # What follows from the others, so that a short index finds what may be claimed now, ...
     Column("ready", Boolean, nullable=False),
@@ -99,11 +74,13 @@ tasks: Final = Table(
     Column("place", LargeBinary),
     Column("task", LargeBinary, nullable=False),
     Column("report", LargeBinary, nullable=False),
+    # As `owner/repo#number host`, so that it is found without its host too.
+    Column("subject", TEXT, nullable=False, server_default=""),
     UniqueConstraint("id"),
     UniqueConstraint("key"),
     CheckConstraint("length(id) BETWEEN 1 AND 64", name="id"),
-    CheckConstraint(_one_of("state", STATES), name="state"),
-    CheckConstraint(_one_of("wanted", get_args(Wanted)), name="wanted"),
+    CheckConstraint(one_of("state", STATES), name="state"),
+    CheckConstraint(one_of("wanted", get_args(Wanted)), name="wanted"),
     CheckConstraint("(state = 'running') = (worker <> '')", name="owned"),
     CheckConstraint(f"NOT ready OR {_QUEUED}", name="ready"),
     CheckConstraint(f"wakes_at IS NULL OR ({_QUEUED} AND NOT ready)", name="wakes"),
@@ -131,7 +108,7 @@ workers: Final = Table(
 runs: Final = Table(
     "runs",
     metadata,
-    _task_number(),
+    task_number(),
     Column("generation", Integer, nullable=False),
     Column("worker", String, nullable=False),
     Column("started_at", Double, nullable=False),
@@ -146,7 +123,7 @@ runs: Final = Table(
 entries: Final = Table(
     "entries",
     metadata,
-    _task_number(),
+    task_number(),
     Column("seq", Integer, nullable=False),
     Column("at", Double, nullable=False),
     Column("data", LargeBinary, nullable=False),
@@ -157,33 +134,35 @@ entries: Final = Table(
 events: Final = Table(
     "events",
     metadata,
-    _task_number(),
+    # Of the events of all tasks, in the order in which they are written down.
+    Column("number", NUMBER, primary_key=True),
+    task_number(),
     Column("seq", Integer, nullable=False),
     Column("data", LargeBinary, nullable=False),
-    PrimaryKeyConstraint("task", "seq"),
+    UniqueConstraint("task", "seq"),
     CheckConstraint("seq > 0", name="seq"),
 )
 
 notes: Final = Table(
     "notes",
     metadata,
-    Column("id", _NUMBER, primary_key=True),
-    _task_number(),
+    Column("id", NUMBER, primary_key=True),
+    task_number(),
     Column("kind", String(16), nullable=False),
     Column("text", String, nullable=False),
     Column("key", String),
     # A note that was taken stays, so that its key is known.
     Column("taken", Boolean, nullable=False),
     UniqueConstraint("task", "key"),
-    CheckConstraint(_one_of("kind", get_args(NoteKind)), name="kind"),
+    CheckConstraint(one_of("kind", get_args(NoteKind)), name="kind"),
     sqlite_autoincrement=True,
 )
 
 dependencies: Final = Table(
     "dependencies",
     metadata,
-    _task_number(),
-    Column("after", _NUMBER, ForeignKey("tasks.number", ondelete="CASCADE"), nullable=False),
+    task_number(),
+    Column("after", NUMBER, ForeignKey("tasks.number", ondelete="CASCADE"), nullable=False),
     # Whether `after` was completed once.
     Column("met", Boolean, nullable=False),
     PrimaryKeyConstraint("task", "after"),
@@ -194,13 +173,61 @@ dependencies: Final = Table(
 effects: Final = Table(
     "effects",
     metadata,
-    _task_number(),
+    task_number(),
     Column("turn", Integer, nullable=False),
     Column("call", String, nullable=False),
     Column("state", String(8), nullable=False),
     Column("payload", String, nullable=False),
     PrimaryKeyConstraint("task", "turn", "call"),
-    CheckConstraint(_one_of("state", ("begun", "done")), name="state"),
+    CheckConstraint(one_of("state", ("begun", "done")), name="state"),
+)
+
+# Changes of tasks' states of which nobody was told yet.
+changes: Final = Table(
+    "changes",
+    metadata,
+    Column("id", NUMBER, primary_key=True),
+    task_number(),
+    Column("at", Double, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+    Index(None, "task"),
+    sqlite_autoincrement=True,
+)
+
+deliveries: Final = Table(
+    "deliveries",
+    metadata,
+    Column("id", NUMBER, primary_key=True),
+    task_number(),
+    Column("target", String, nullable=False),
+    Column("event", String, nullable=False),
+    Column("payload", String, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("expires_at", Double, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("due_at", Double, nullable=False),
+    Column("ended_at", Double),
+    Column("error", String, nullable=False),
+    CheckConstraint(one_of("state", DELIVERY_STATES), name="state"),
+    CheckConstraint("(state = 'pending') = (ended_at IS NULL)", name="ended"),
+    CheckConstraint("attempts >= 0", name="attempts"),
+    sqlite_autoincrement=True,
+)
+
+# Who may do what over HTTP; of the tokens themselves there are digests alone.
+tokens: Final = Table(
+    "tokens",
+    metadata,
+    Column("number", NUMBER, primary_key=True),
+    Column("id", String, nullable=False),
+    Column("name", String, nullable=False),
+    Column("digest", String, nullable=False),
+    Column("scopes", LargeBinary, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("revoked_at", Double, nullable=False),
+    UniqueConstraint("id"),
+    CheckConstraint("id <> '' AND name <> '' AND digest <> ''", name="names"),
 )
 
 # A row for each repository that used anything up on a day (UTC).
@@ -209,7 +236,7 @@ spending: Final = Table(
     metadata,
     Column("day", String(10), nullable=False),
     Column("repo", String, nullable=False),
-    *_amounts(),
+    *amounts(),
     PrimaryKeyConstraint("day", "repo"),
 )
 
@@ -217,9 +244,9 @@ spending: Final = Table(
 reservations: Final = Table(
     "reservations",
     metadata,
-    Column("task", _NUMBER, ForeignKey("tasks.number", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("task", NUMBER, ForeignKey("tasks.number", ondelete="CASCADE"), primary_key=True, autoincrement=False),
     Column("repo", String, nullable=False),
-    *_amounts(),
+    *amounts(),
 )
 
 
@@ -232,19 +259,25 @@ owned: Final = tasks.c.worker != literal_column("''")
 waiting: Final = notes.c.taken != true()
 """Notes that no run has taken yet."""
 
+about: Final = tasks.c.subject != literal_column("''")
+"""Tasks that are about something with a name."""
 
-def _index(name: str, where: ColumnElement[bool], *columns: Column[Any]) -> None:
-    """An index of a few rows among many; a query uses it when it says `where` in the same words.
+pending: Final = deliveries.c.state == literal_column("'pending'")
+"""Deliveries that are on their way."""
 
-    To PostgreSQL, whose dialect takes long to import, the migrations alone say `where`.
-    """
-    Index(name, *columns, sqlite_where=where)
+counting: Final = tokens.c.revoked_at == literal_column("0")
+"""Tokens that are not revoked."""
 
 
 Index("tasks_state", tasks.c.state, tasks.c.number)
-_index("tasks_next", ready, tasks.c.rank, tasks.c.number, tasks.c.repo, tasks.c.model, tasks.c.wanted)
-_index("tasks_waking", tasks.c.wakes_at.is_not(None), tasks.c.wakes_at)
-_index("tasks_expiring", tasks.c.expires_at.is_not(None), tasks.c.expires_at)
-_index("tasks_owned", owned, tasks.c.worker, tasks.c.repo, tasks.c.model)
+index_of_some("tasks_next", ready, tasks.c.rank, tasks.c.number, tasks.c.repo, tasks.c.model, tasks.c.wanted)
+index_of_some("tasks_waking", tasks.c.wakes_at.is_not(None), tasks.c.wakes_at)
+index_of_some("tasks_expiring", tasks.c.expires_at.is_not(None), tasks.c.expires_at)
+index_of_some("tasks_owned", owned, tasks.c.worker, tasks.c.repo, tasks.c.model)
 Index("workers_leased", workers.c.expires_at)
-_index("notes_waiting", waiting, notes.c.task)
+index_of_some("notes_waiting", waiting, notes.c.task)
+index_of_some("tasks_subject", about, tasks.c.subject, tasks.c.number)
+Index("deliveries_task", deliveries.c.task, deliveries.c.target, deliveries.c.state, deliveries.c.id)
+index_of_some("deliveries_due", pending, deliveries.c.due_at, deliveries.c.id)
+index_of_some("deliveries_ended", deliveries.c.ended_at.is_not(None), deliveries.c.ended_at)
+index_of_some("tokens_name", counting, tokens.c.name, unique=True)

@@ -7,8 +7,7 @@ from collections.abc import Collection, Sequence
 from functools import partial
 from pathlib import Path
 
-from kugetsu.errors import RecordError
-from kugetsu.events import Event
+from kugetsu.events import Event, TaskFinished, TaskHalted
 from kugetsu.failpoints import reach
 from kugetsu.messages import well_formed
 from kugetsu.protocols import (
@@ -19,6 +18,7 @@ from kugetsu.protocols import (
     Effect,
     EffectState,
     Lease,
+    NumberedEvent,
     Reserved,
     Spending,
     Submitted,
@@ -31,8 +31,7 @@ from kugetsu.storage import changing, claiming, effects, ledger, logs, notes, op
 from kugetsu.storage.appending import Append
 from kugetsu.storage.claiming import claim_task as take_task
 from kugetsu.storage.connecting import Access
-from kugetsu.storage.readers import Readers
-from kugetsu.storage.writer import Writer
+from kugetsu.storage.gate import SqlGate
 from kugetsu.tasks import (
     Budgets,
     Claiming,
@@ -48,19 +47,8 @@ from kugetsu.tasks import (
 )
 
 
-class SqlStore:
-    """Keeps everything in one file. Implements `protocols.Store`; made by `open`, for one event loop.
-
-    Attributes:
-        path: of the file.
-    """
-
-    def __init__(self, path: Path, clock: Clock, *, passing: bool = False, access: Access = "") -> None:
-        self.path = path
-        self._clock = clock
-        self._passing = passing
-        self._writer = Writer(path)
-        self._readers = Readers(path, access)
+class SqlStore(SqlGate):
+    """Keeps everything in one file. Implements `protocols.Store`; made by `open`, for one event loop."""
 
     @classmethod
     async def open(cls, home: Path, clock: Clock | None = None, *, create: bool = True) -> "SqlStore":
@@ -142,7 +130,7 @@ class SqlStore:
         reach("settle.before")
         last = Append.of(lease, self._now(), entries, events, spent=spent)
         record = await self._writer.run(
-            lambda connection: changing.settle(connection, lease, ending, last, self._now())
+            lambda connection: changing.settle(connection, lease, ending, last, self._now(), told=_told(events))
         )
         reach("settle.after")
         return record
@@ -232,7 +220,7 @@ class SqlStore:
         )
 
     async def find(self, prefix: str) -> TaskRecord:
-        """Look up the one task whose id starts so."""
+        """Look up the one task whose id starts so; or, for the name of an issue, the newest about it."""
         return await self._readers.run(partial(queries.find, prefix=prefix))
 
     async def reports(self, *, states: Collection[TaskState] = (), most: int = 0, before: int = 0) -> list[TaskReport]:
@@ -247,6 +235,14 @@ class SqlStore:
         """A task's events, oldest first, from the one that follows number `after`; `most` 0 for all."""
         return await self._readers.run(partial(logs.events_of, task=well_formed(task), after=after, most=most))
 
+    async def feed(self, *, after: int = 0, most: int = 0) -> list[NumberedEvent]:
+        """The events of all tasks, from the one that follows number `after`; damaged ones are left out: see `check`."""
+        return await self._readers.run(partial(logs.feed, after=after, most=most))
+
+    async def last_event(self) -> int:
+        """The number of the last event of all; 0 when there is none."""
+        return await self._readers.run(logs.last_of_all)
+
     async def session(self, task: str) -> list[LogLine]:
         """A task's session, oldest first."""
         return await self._readers.run(partial(logs.session_of, task=well_formed(task)))
@@ -259,9 +255,7 @@ class SqlStore:
         """A task's runs, oldest first."""
         return await self._readers.run(partial(queries.runs_of, task=well_formed(task)))
 
-    def _now(self) -> float:
-        return self._clock.now()
 
-    def _require_home(self) -> None:
-        if self._passing:
-            raise RecordError("this store was opened to be read, and there is no database", fix="open it to write")
+def _told(events: Sequence[Event]) -> TaskState | None:
+    """The state in which the last events of a run say that it leaves its task; None when they say nothing."""
+    return next((event.state for event in reversed(events) if isinstance(event, TaskHalted | TaskFinished)), None)

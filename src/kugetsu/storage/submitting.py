@@ -13,8 +13,10 @@ from kugetsu.protocols import Submitted
 from kugetsu.sessions import Entry
 from kugetsu.storage.appending import begin_session
 from kugetsu.storage.claiming import claim_task
+from kugetsu.storage.moving import Moved, tell
 from kugetsu.storage.rows import bounded, changing, find_row, record_of
 from kugetsu.storage.schema import dependencies, runs, tasks
+from kugetsu.storage.subjects import subject_column
 from kugetsu.tasks import Task, TaskRecord, submitted
 
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_]{0,63}")
@@ -67,6 +69,7 @@ def submit(connection: Connection, submission: Submission, now: float) -> Submit
         )
     begin_session(connection, record.number, now, submission.session)
     if not submission.worker:
+        tell(connection, [Moved.of(record, fresh=True)], now)
         return Submitted(record, created=True)
     claim = claim_task(connection, submission.worker, task.id, "name", now)
     return Submitted(claim.record, created=True, claim=claim)
@@ -81,6 +84,7 @@ def _insert(connection: Connection, record: TaskRecord, now: float) -> TaskRecor
         "key": record.key or None,
         "task": encode_json(record.task),
         "report": encode_json(record.report),
+        "subject": subject_column(record.task.subject),
     }
     inserted = connection.execute(insert(tasks), row).inserted_primary_key
     if inserted is None:

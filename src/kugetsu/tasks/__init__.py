@@ -21,6 +21,7 @@ from kugetsu.tasks.record import (
     Wanted,
 )
 from kugetsu.tasks.redaction import redacted
+from kugetsu.tasks.subjects import Subject, parse_subject
 from kugetsu.tasks.task import (
     FINAL_STATES,
     MOST_INTEGER,
@@ -34,6 +35,7 @@ from kugetsu.tasks.task import (
     Task,
     TaskReport,
     TaskState,
+    require_reply_to,
 )
 from kugetsu.tasks.transitions import (
     TRANSITIONS,
@@ -89,6 +91,7 @@ __all__ = [
     "Run",
     "Say",
     "Spent",
+    "Subject",
     "Task",
     "TaskRecord",
     "TaskReport",
@@ -106,9 +109,11 @@ __all__ = [
     "next_day",
     "orphaned",
     "overdue",
+    "parse_subject",
     "placed",
     "rank",
     "redacted",
+    "require_reply_to",
     "retry_class",
     "settled",
     "shared",

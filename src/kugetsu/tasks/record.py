@@ -122,6 +122,8 @@ class TaskRecord(msgspec.Struct, frozen=True, kw_only=True):
             waits_for=self.blockers,
             runs=self.runs,
             attempts=self.attempts,
+            subject=self.task.subject,
+            number=self.number,
         )
 
 

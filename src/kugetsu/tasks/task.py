@@ -1,6 +1,7 @@
 """A task: what was asked for, and what became of it."""
 
 import math
+import re
 from typing import Any, Final, Literal
 
 import msgspec
@@ -41,6 +42,10 @@ MOST_PRIORITY: Final = 100
 """The highest priority; the lowest is the same below 0."""
 
 
+_REPLY_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,31}")
+_MOST_REPLY_NAMES: Final = 16
+_LONGEST_REPLY: Final = 500
+
 MOST_INTEGER: Final = 2**63 - 1
 """The highest number that a store keeps."""
 
@@ -59,6 +64,21 @@ def _require_numbers(struct: msgspec.Struct) -> None:
                 raise ValueError(f"`{field}` must be at most {MOST_INTEGER}")
             case _:
                 pass
+
+
+def require_reply_to(reply_to: dict[str, str]) -> None:
+    """Look whether an address for replies is one.
+
+    Raises:
+        ValueError: a name or a value in it cannot be; the message says which.
+    """
+    if len(reply_to) > _MOST_REPLY_NAMES:
+        raise ValueError(f"`reply_to` must have at most {_MOST_REPLY_NAMES} names, got {len(reply_to)}")
+    for name, value in reply_to.items():
+        if not _REPLY_NAME.fullmatch(name):
+            raise ValueError(f"`reply_to` has the name {name[:40]!a}: use a-z, 0-9 and `_`, a letter first, at most 32")
+        if len(value) > _LONGEST_REPLY or not value.isprintable():
+            raise ValueError(f"`reply_to.{name}` must be one line of at most {_LONGEST_REPLY} printable characters")
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -113,6 +133,9 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
         commit_leftovers: commit at the end what the agent did not.
         keep_workspace: keep the worktree even when all its work is delivered.
         forked_from: `ID:TURN` of the session that its own begins with, empty for none.
+        subject: what it is about, as `host/owner/repo#number` (see `tasks.subjects`); empty for nothing that has a name.
+        reply_to: who hears what becomes of it: `target` names one of the settings' `notify`, whatever else is there is
+            handed to it (`platform`, `chat_id`, `thread_id`, ...). Empty for nobody of its own.
     """
 
     id: str
@@ -135,12 +158,15 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     commit_leftovers: bool = True
     keep_workspace: bool = False
     forked_from: str = ""
+    subject: str = ""
+    reply_to: dict[str, str] = {}
 
     def __post_init__(self) -> None:
         if not -MOST_PRIORITY <= self.priority <= MOST_PRIORITY:
             raise ValueError(f"`priority` must be from -{MOST_PRIORITY} to {MOST_PRIORITY}, got {self.priority}")
         if self.attempts < 1:
             raise ValueError(f"`attempts` must be 1 or more, got {self.attempts}")
+        require_reply_to(self.reply_to)
         _require_numbers(self)
 
     def require_well_formed(self) -> None:
@@ -231,6 +257,8 @@ class TaskReport(msgspec.Struct, frozen=True, kw_only=True):
         waits_for: how many tasks must be completed before.
         runs: how many runs were begun.
         attempts: how many of them failed.
+        subject: what it is about, as `host/owner/repo#number`; empty for nothing that has a name.
+        number: order of arrival, from 1; 0 before it arrived.
     """
 
     id: str
@@ -261,6 +289,8 @@ class TaskReport(msgspec.Struct, frozen=True, kw_only=True):
     waits_for: int = 0
     runs: int = 0
     attempts: int = 0
+    subject: str = ""
+    number: int = 0
 
     @classmethod
     def of(cls, task: Task) -> "TaskReport":
@@ -275,6 +305,7 @@ class TaskReport(msgspec.Struct, frozen=True, kw_only=True):
             created_at=task.created_at,
             priority=task.priority,
             session=task.id,
+            subject=task.subject,
         )
 
     def with_changes(self, changes: Changes) -> "TaskReport":

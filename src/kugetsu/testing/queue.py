@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from kugetsu.errors import LeaseLostError
-from kugetsu.events import Event
+from kugetsu.events import Event, TaskFinished, TaskHalted
 from kugetsu.protocols import (
     Attention,
     Claim,
@@ -18,7 +18,6 @@ from kugetsu.protocols import (
     EffectState,
     Lease,
     Reserved,
-    SystemClock,
     WorkerInfo,
     WorkerState,
 )
@@ -31,6 +30,7 @@ from kugetsu.tasks import (
     Place,
     Spent,
     TaskRecord,
+    TaskState,
     claimed,
     expired,
     given_back,
@@ -41,7 +41,8 @@ from kugetsu.tasks import (
     settled,
 )
 from kugetsu.testing.ledger import Ledger
-from kugetsu.testing.shelf import Kept, Shelf
+from kugetsu.testing.outbox import MemoryOutbox
+from kugetsu.testing.shelf import Kept
 
 _RECENT: Final = 50
 """So many starts of tasks say how fast the queue moves."""
@@ -49,12 +50,11 @@ _RECENT: Final = 50
 _NO_LIMITS: Final = Concurrency()
 
 
-class MemoryQueue:
+class MemoryQueue(MemoryOutbox):
     """What workers need, and what a run may write. Implements `protocols.Queue` and `protocols.Runs`."""
 
     def __init__(self, clock: Clock | None = None) -> None:
-        self._clock = clock or SystemClock()
-        self._shelf = Shelf()
+        super().__init__(clock)
         self._ledger = Ledger(self._shelf.holds)
         self._workers: dict[str, WorkerState] = {}
         self._keys: dict[str, str] = {}
@@ -76,7 +76,8 @@ class MemoryQueue:
     ) -> None:
         """Add to a task's session and events; see `protocols.Runs`."""
         kept = self._shelf.held(lease)
-        kept.extend(self._clock.now(), entries, events)
+        self._shelf.tell(kept, events)
+        kept.extend(self._clock.now(), entries)
         self._ledger.book(lease, kept.repo, spent, self._clock.now())
         kept.notes = [note for note in kept.notes if note.id not in taken]
         if headway:
@@ -117,11 +118,12 @@ class MemoryQueue:
     ) -> TaskRecord:
         """End the run; see `protocols.Runs`."""
         kept = self._shelf.held(lease)
-        record = settled(kept.record, ending)
-        kept.extend(self._clock.now(), entries, events)
-        self._ledger.book(lease, kept.repo, spent, self._clock.now())
-        kept.end_run(ending.outcome, self._clock.now())
-        self._shelf.put(kept, record)
+        record, now = settled(kept.record, ending), self._clock.now()
+        self._shelf.tell(kept, events)
+        kept.extend(now, entries)
+        self._ledger.book(lease, kept.repo, spent, now)
+        kept.end_run(ending.outcome, now)
+        self._shelf.put(kept, record, now, told=_told(events))
         return record
 
     # What workers need.
@@ -137,11 +139,11 @@ class MemoryQueue:
     async def retire(self, worker: str) -> list[str]:
         """End a worker's lease in good order."""
         self._workers.pop(worker, None)
-        left = self._running(worker)
+        left, now = self._running(worker), self._clock.now()
         for kept in left:
             record = given_back(kept.record)
-            kept.end_run(Outcome("interrupted", "its worker stopped"), self._clock.now())
-            self._shelf.put(kept, record)
+            kept.end_run(Outcome("interrupted", "its worker stopped"), now)
+            self._shelf.put(kept, record, now)
         return [kept.record.id for kept in left]
 
     async def workers(self) -> list[WorkerState]:
@@ -165,7 +167,7 @@ class MemoryQueue:
             why = "its worker died" if worker in dead else "its worker was not heard of in time"
             for kept, orphan in zip(mine, orphans, strict=True):
                 kept.end_run(Outcome("interrupted", why), now)
-                self._shelf.put(kept, orphan)
+                self._shelf.put(kept, orphan, now)
             left += mine
         left.sort(key=lambda kept: kept.record.number)
         return [kept.record for kept in left]
@@ -216,9 +218,9 @@ class MemoryQueue:
 
     def _begin(self, kept: Kept, worker: WorkerInfo, claiming: Claiming) -> Claim:
         now = self._clock.now()
-        claim = kept.begin_run(claimed(kept.record, worker.id, claiming=claiming), worker.id, now)
+        self._shelf.put(kept, claimed(kept.record, worker.id, claiming=claiming), now)
         self._starts = [*self._starts, now][-_RECENT:]
-        return claim
+        return kept.begin_run(worker.id, now, run=claiming != "rewind")
 
     def _expire(self) -> None:
         """Fail what was never started before its deadline."""
@@ -226,7 +228,12 @@ class MemoryQueue:
         for kept in self._shelf.all():
             deadline = kept.record.task.deadline_at
             if kept.record.state == "pending" and not kept.record.runs and 0 < deadline <= now:
-                self._shelf.put(kept, expired(kept.record))
+                self._shelf.put(kept, expired(kept.record), now)
+
+
+def _told(events: Sequence[Event]) -> TaskState | None:
+    """The state in which the last events of a run say that it leaves its task; None when they say nothing."""
+    return next((event.state for event in reversed(events) if isinstance(event, TaskHalted | TaskFinished)), None)
 
 
 class _Room:

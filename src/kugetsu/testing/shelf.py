@@ -2,16 +2,27 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
+from itertools import count, pairwise
 from typing import Final
 
 import msgspec
 
 from kugetsu.errors import LeaseLostError, RecordError, StateConflictError, TaskNotFoundError
-from kugetsu.events import Event
-from kugetsu.protocols import Claim, Effect, EffectState, Lease
+from kugetsu.events import Event, TaskMoved
+from kugetsu.protocols import Change, Claim, Effect, EffectState, Lease, NumberedEvent
 from kugetsu.sessions import Checkpoint, Entry, Finished, LogLine, Replied, Rewound, Started
-from kugetsu.tasks import Note, Outcome, Run, TaskRecord, blocked_for_good, redacted, unblocked
+from kugetsu.tasks import (
+    Note,
+    Outcome,
+    Run,
+    Subject,
+    TaskRecord,
+    TaskState,
+    blocked_for_good,
+    parse_subject,
+    redacted,
+    unblocked,
+)
 
 TASK_ID: Final = re.compile(r"[A-Za-z0-9_]{1,64}")
 
@@ -65,27 +76,28 @@ class Kept(msgspec.Struct):
                     continue
         return "before its first reply"
 
-    def extend(self, now: float, entries: Iterable[Entry], events: Sequence[Event] = ()) -> None:
-        """Add to the end of the session, and of the events; all or nothing.
+    def require_following(self, events: Sequence[Event]) -> None:
+        """Look whether events may follow the last one.
 
         Raises:
-            RecordError: the numbers of the events do not follow the last one.
+            RecordError: their numbers do not.
         """
         numbers = [self.last_event, *(event.seq for event in events)]
         for before, number in pairwise(numbers):
             if number <= before:
                 raise RecordError(f"event {number} of task {self.record.id} cannot follow event {before}")
-        self.events += events
+
+    def extend(self, now: float, entries: Iterable[Entry]) -> None:
+        """Add to the end of the session."""
         for entry in entries:
             self.log.append(LogLine(len(self.log) + 1, now, entry))
 
-    def begin_run(self, record: TaskRecord, worker: str, now: float) -> Claim:
+    def begin_run(self, worker: str, now: float, *, run: bool) -> Claim:
         """A worker got it. A claim that is no run, as for a rewind, leaves no trace among the runs."""
-        if record.runs > self.record.runs:
-            self.runs.append(Run(generation=record.generation, worker=worker, started_at=now))
-        self.record = record
+        if run:
+            self.runs.append(Run(generation=self.record.generation, worker=worker, started_at=now))
         return Claim(
-            record=record,
+            record=self.record,
             notes=tuple(self.notes),
             last_event=self.last_event,
         )
@@ -97,10 +109,18 @@ class Kept(msgspec.Struct):
 
 
 class Shelf:
-    """All tasks, in order of arrival."""
+    """All tasks, in order of arrival; and what went on, in its order.
+
+    Attributes:
+        changes: of states, of which nobody was told.
+        feed: the events of all tasks.
+    """
 
     def __init__(self) -> None:
         self._tasks: dict[str, Kept] = {}
+        self._change_ids = count(1)
+        self.changes: dict[int, Change] = {}
+        self.feed: list[NumberedEvent] = []
 
     def __contains__(self, task: str) -> bool:
         return task in self._tasks
@@ -151,12 +171,61 @@ class Shelf:
                 raise StateConflictError(f"task {task} is {state}: what waits for it would never start")
         return {task for task in after if self._tasks[task].record.state != "completed"}
 
-    def put(self, kept: Kept, record: TaskRecord) -> None:
-        """A task changed; those that wait for it change with it, and those that wait for them."""
+    def about(self, subject: Subject) -> Kept:
+        """The newest task about something."""
+        found: dict[str, Kept] = {}
+        for kept in self._tasks.values():
+            named = parse_subject(kept.record.task.subject)
+            if named and _of_any_host(named) == _of_any_host(subject) and subject.host in {"", named.host}:
+                found[named.host] = kept
+        if len(found) != 1:
+            which = " or ".join(sorted(f"{host}/{subject}" if host else str(subject) for host in found))
+            what = f"{subject} may be {which}" if found else f"no task is about {subject}"
+            raise TaskNotFoundError(what, fix="`kugetsu list` shows all tasks")
+        return found.popitem()[1]
+
+    def tell(self, kept: Kept, events: Sequence[Event]) -> None:
+        """Add to the end of a task's events; all or nothing.
+
+        Raises:
+            RecordError: their numbers do not follow the last one.
+        """
+        kept.require_following(events)
+        kept.events += events
+        self.feed += [NumberedEvent(number, event) for number, event in enumerate(events, len(self.feed) + 1)]
+
+    def moved(self, kept: Kept, now: float, *, told: TaskState | None = None) -> None:
+        """The state of a task is another one: it goes into the outbox, and, unless its run says it, into its events."""
+        record = kept.record
+        change = Change(
+            id=next(self._change_ids),
+            task=record.id,
+            at=now,
+            state=record.state,
+            outcome=record.outcome,
+            question=record.question,
+        )
+        self.changes[change.id] = change
+        if record.state not in {"running", told}:
+            seq = kept.last_event + 1
+            self.tell(kept, [TaskMoved(task=record.id, seq=seq, at=now, state=record.state, outcome=record.outcome)])
+
+    def put(self, kept: Kept, record: TaskRecord, now: float, *, told: TaskState | None = None) -> None:
+        """A task changed; those that wait for it change with it, and those that wait for them.
+
+        Args:
+            kept: the task.
+            record: as it is from now on.
+            now: seconds since the epoch.
+            told: the state that its run says it leaves it in, None when it says nothing.
+        """
         changes = [(kept, record)]
         while changes:
             kept, record = changes.pop()
-            kept.record = record
+            before, kept.record = kept.record, record
+            if record.state != before.state:
+                self.moved(kept, now, told=told)
+            told = None
             if record.final:
                 kept.waits_for.clear()
                 changes += [(other, self._told(other, record)) for other in self.all() if record.id in other.waits_for]
@@ -165,3 +234,7 @@ class Shelf:
         """What becomes of a task when one that it waits for is over."""
         other.waits_for.discard(record.id)
         return unblocked(other.record) if record.state == "completed" else blocked_for_good(other.record, record)
+
+
+def _of_any_host(subject: Subject) -> tuple[str, int]:
+    return subject.path, subject.number

@@ -5,9 +5,20 @@ from typing import Final, get_args
 
 from kugetsu.errors import QueueFullError, StateConflictError
 from kugetsu.events import Event
-from kugetsu.protocols import Spending, Submitted
+from kugetsu.protocols import NumberedEvent, Spending, Submitted
 from kugetsu.sessions import Entry, LogLine
-from kugetsu.tasks import Control, Note, Run, Task, TaskRecord, TaskReport, TaskState, controlled, submitted
+from kugetsu.tasks import (
+    Control,
+    Note,
+    Run,
+    Task,
+    TaskRecord,
+    TaskReport,
+    TaskState,
+    controlled,
+    parse_subject,
+    submitted,
+)
 from kugetsu.testing.queue import MemoryQueue
 from kugetsu.testing.shelf import TASK_ID, Kept
 
@@ -56,6 +67,8 @@ class MemoryStore(MemoryQueue):
         claim = self._begin(kept, info, "name") if info else None
         kept.extend(now, session)
         self._shelf.add(kept)
+        if claim is None:
+            self._shelf.moved(kept, now)
         if key:
             self._keys[key] = task.id
         return Submitted(kept.record, created=True, claim=claim)
@@ -64,8 +77,9 @@ class MemoryStore(MemoryQueue):
         """Do what a user asks for; see `protocols.Desk`."""
         kept = self._shelf.get(task)
         answered = [note.text for note in kept.notes if note.kind == "answer"]
-        changed = controlled(kept.record, control, answered=answered, now=self._clock.now())
-        self._shelf.put(kept, changed.record)
+        now = self._clock.now()
+        changed = controlled(kept.record, control, answered=answered, now=now)
+        self._shelf.put(kept, changed.record, now)
         if changed.note and changed.key not in kept.note_keys:
             kind, text = changed.note
             kept.notes.append(Note(next(self._note_ids), kind, text))
@@ -73,8 +87,9 @@ class MemoryStore(MemoryQueue):
         return kept.record
 
     async def find(self, prefix: str) -> TaskRecord:
-        """Look up the one task whose id starts so."""
-        return self._shelf.starting_with(prefix).record
+        """Look up the one task whose id starts so, or the newest about something; see `protocols.Desk`."""
+        subject = parse_subject(prefix)
+        return (self._shelf.about(subject) if subject else self._shelf.starting_with(prefix)).record
 
     async def reports(self, *, states: Collection[TaskState] = (), most: int = 0, before: int = 0) -> list[TaskReport]:
         """Tasks, newest first; see `protocols.Desk`."""
@@ -95,6 +110,15 @@ class MemoryStore(MemoryQueue):
         """A task's events, oldest first; see `protocols.Desk`."""
         found = [event for event in self._shelf.get(task).events if event.seq > after]
         return found[:most] if most > 0 else found
+
+    async def feed(self, *, after: int = 0, most: int = 0) -> list[NumberedEvent]:
+        """The events of all tasks, in the order in which they were written down."""
+        found = self._shelf.feed[max(0, after) :]
+        return found[:most] if most > 0 else found
+
+    async def last_event(self) -> int:
+        """The number of the last event of all."""
+        return len(self._shelf.feed)
 
     async def session(self, task: str) -> list[LogLine]:
         """A task's session, oldest first."""

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Final
@@ -31,6 +32,9 @@ from kugetsu.workspace.workspace import GitWorkspace
 _AT_ONCE: Final = 8
 """Worktrees made at the same time; each takes a handful of git processes, so more would only crowd the machine."""
 
+_VERIFIED_SECONDS: Final = 1.0
+_MOST_VERIFIED: Final = 1_000
+
 _TASK_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_]*")
 
 
@@ -49,15 +53,20 @@ class GitWorkspaces:
         self._git_is_good = False
         self._asking = asyncio.Lock()
         self._known = Known(environ)
+        self._verified: dict[tuple[str, str], float] = {}
 
     async def verify(self, task: Task) -> None:
         """Look whether a worktree could be made, without making anything. A remote repository is not asked.
+
+        What was found right is taken to be so for a second: many tasks may come in at once.
 
         Raises:
             RepositoryError: the repository or base cannot be used; the message says why.
             WorkspaceError: the machine refused: git is missing or too old, no permission.
         """
         self._private(task)
+        if time.monotonic() < self._verified.get((task.repo, task.base), 0.0):
+            return
         await self._check_git()
         address = parse_address(task.repo)
         if isinstance(address, RemoteUrl):
@@ -65,6 +74,9 @@ class GitWorkspaces:
         source = await self._known.sources.open(address)
         await self._known.sources.config(source)
         await resolve_base(source, task.base)
+        if len(self._verified) >= _MOST_VERIFIED:
+            self._verified.clear()
+        self._verified[task.repo, task.base] = time.monotonic() + _VERIFIED_SECONDS
 
     async def create(self, task: Task, *, again: bool = False) -> GitWorkspace:
         """Make the worktree of a task from its repository and base; see `protocols.Workspaces`.

@@ -1,23 +1,25 @@
-"""`kugetsu list`, `show` and `diff`: what is known of tasks."""
+"""`kugetsu list`, `show`, `diff` and `stats`: what is known of tasks."""
 
 import asyncio
 import os
 import sys
 import time
-from typing import Any, get_args
+from typing import Final, get_args
 
 import click
-import msgspec
 
 from kugetsu.cli.controls import task_argument
-from kugetsu.cli.options import json_option, write_json
-from kugetsu.cli.records import find_current, open_records, workers_by_id
-from kugetsu.cli.views import print_details, print_listing, record_fields
+from kugetsu.cli.options import json_option, server_option, write_json
+from kugetsu.cli.service import open_service, reach
+from kugetsu.cli.views import print_details, print_listing, print_stats, queue_fields
 from kugetsu.config import state_home
-from kugetsu.errors import UsageError
-from kugetsu.protocols import WorkerInfo
-from kugetsu.tasks import Run, TaskRecord, TaskReport, TaskState
-from kugetsu.workspace import branch_diff
+from kugetsu.protocols import Stats, TaskDetails, TaskDiff, TaskService
+from kugetsu.tasks import TaskReport, TaskState
+
+_PAGE: Final = 500
+"""Tasks that a server hands out at once."""
+
+_REPLACED: Final = "\N{REPLACEMENT CHARACTER}"
 
 
 @click.command("list")
@@ -29,83 +31,94 @@ from kugetsu.workspace import branch_diff
     multiple=True,
     help="Show only tasks in this state. May be repeated.",
 )
+@server_option
 @json_option
-def list_command(limit: int, states: tuple[TaskState, ...], *, as_json: bool) -> None:
+def list_command(limit: int, states: tuple[TaskState, ...], server: str, *, as_json: bool) -> None:
     """List tasks, newest first. Below one that waits stands what for."""
-    reports = asyncio.run(_reports(states, limit))
+    list_tasks(server, states, limit, as_json=as_json)
+
+
+def list_tasks(server: str, states: tuple[TaskState, ...], most: int, *, as_json: bool) -> None:
+    """Print the newest tasks that are in one of these states, or in any."""
+
+    async def read() -> list[TaskReport]:
+        async with open_service(server) as tasks:
+            return await newest(tasks, states, most)
+
+    reports = asyncio.run(read())
     if as_json:
         write_json({"tasks": reports})
     else:
         print_listing(reports, sys.stdout, now=time.time())
 
 
-async def _reports(states: tuple[TaskState, ...], most: int) -> list[TaskReport]:
-    async with open_records() as store:
-        return await store.reports(states=states, most=most)
+async def newest(tasks: TaskService, states: tuple[TaskState, ...], most: int) -> list[TaskReport]:
+    """The newest tasks that are in one of these states, or in any; at most so many, or all for 0."""
+    found: list[TaskReport] = []
+    before = 0
+    while not most or len(found) < most:
+        page = await tasks.list(states=states, most=min(_PAGE, most - len(found)) if most else _PAGE, before=before)
+        found += page.tasks
+        if not (before := page.next):
+            break
+    return found
 
 
 @click.command("show")
 @task_argument
+@server_option
 @json_option
-def show_command(task_id: str, *, as_json: bool) -> None:
-    """Show everything that is known of a task. A unique beginning of its ID is enough."""
-    record, runs, workers = asyncio.run(_everything(task_id))
+def show_command(task_id: str, server: str, *, as_json: bool) -> None:
+    """Show everything that is known of a task. A unique beginning of its ID is enough, or the issue that it is about."""
+
+    async def read() -> TaskDetails:
+        async with open_service(server) as tasks:
+            return await tasks.show(task_id)
+
+    task = asyncio.run(read())
     if as_json:
-        write_json(_as_json(record, runs, workers))
+        write_json(task)
     else:
-        more = record_fields(record, runs, workers, time.time())
-        print_details(record.shown, sys.stdout, more=more)
-
-
-async def _everything(task_id: str) -> tuple[TaskRecord, list[Run], dict[str, WorkerInfo]]:
-    async with open_records() as store:
-        record = await find_current(store, task_id)
-        return record, await store.runs(record.id), await workers_by_id(store)
-
-
-def _as_json(record: TaskRecord, runs: list[Run], workers: dict[str, WorkerInfo]) -> dict[str, Any]:
-    """The report, as `run` prints it, and beside it what the queue knows."""
-    task, worker = record.task, workers.get(record.worker)
-    return {
-        **msgspec.to_builtins(record.shown),
-        "key": record.key,
-        "after": task.after,
-        "waits_for": record.blockers,
-        "deadline_at": task.deadline_at,
-        "forked_from": task.forked_from,
-        "most_attempts": task.attempts,
-        "wanted": record.wanted,
-        "wanted_reason": record.reason,
-        "worker": {"name": worker.name, "pid": worker.pid} if worker else None,
-        "worktree": record.place.path if record.place else "",
-        "run_history": [
-            {"started_at": run.started_at, "ended_at": run.ended_at, "outcome": run.outcome} for run in runs
-        ],
-    }
+        print_details(task, sys.stdout, more=queue_fields(task, time.time()))
 
 
 @click.command("diff")
 @task_argument
+@server_option
 @json_option
-def diff_command(task_id: str, *, as_json: bool) -> None:
+def diff_command(task_id: str, server: str, *, as_json: bool) -> None:
     """Show what a task changed, as a patch: what is in its worktree while that is there, else on its branch."""
-    record = asyncio.run(_find(task_id))
-    base, branch = _branch(record)
-    patch = asyncio.run(branch_diff(state_home(os.environ), record.report.repo, base, branch))
+    found, patch = asyncio.run(_diff(task_id, server))
     if as_json:
-        write_json({"id": record.id, "base": base, "branch": branch, "diff": patch.decode("utf-8", "replace")})
-        return
-    sys.stdout.buffer.write(patch)
+        write_json(found)
+    else:
+        sys.stdout.buffer.write(patch)
 
 
-def _branch(record: TaskRecord) -> tuple[str, str]:
-    if record.place:
-        return record.place.base, record.place.branch
-    if record.final:
-        raise UsageError(f"the task {record.id} has no branch: it ended before its worktree was made")
-    raise UsageError(f"the task {record.id} has no branch yet: it was not started", fix="`kugetsu show` says why")
+async def _diff(task_id: str, server: str) -> tuple[TaskDiff, bytes]:
+    """The diff, and the patch byte for byte where the repository can be seen from here."""
+    async with reach(server) as reached:
+        found = await reached.service.diff(task_id)
+        if not (reached.ours and _REPLACED in found.diff):
+            return found, found.diff.encode()
+        from kugetsu.workspace import branch_diff  # noqa: PLC0415 - needed only for bytes that are no text
+
+        repo = (await reached.service.show(found.id)).repo
+        return found, await branch_diff(state_home(os.environ), repo, found.base, found.branch)
 
 
-async def _find(task_id: str) -> TaskRecord:
-    async with open_records() as store:
-        return await store.find(task_id)
+@click.command("stats")
+@server_option
+@json_option
+def stats_command(server: str, *, as_json: bool) -> None:
+    """Say how things stand: how many tasks are in each state, what runs, and what there is room for."""
+
+    async def read() -> Stats:
+        async with open_service(server) as tasks:
+            return await tasks.stats()
+
+    stats = asyncio.run(read())
+    if as_json:
+        write_json(stats)
+    else:
+        print_stats(stats, sys.stdout)

@@ -3,28 +3,25 @@
 import asyncio
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
 import click
 
 from kugetsu.cli.controls import task_argument
-from kugetsu.cli.foreground import say
-from kugetsu.cli.options import json_option, write_json
-from kugetsu.cli.records import free_tasks_of_the_dead, is_served, open_records
+from kugetsu.cli.options import json_option, server_option, write_json
+from kugetsu.cli.saying import say
+from kugetsu.cli.service import open_service, reach
 from kugetsu.cli.views import Timeline, print_conversation, print_log, standing
-from kugetsu.errors import RecordError, UsageError
+from kugetsu.errors import RecordError, ServerError, UsageError
 from kugetsu.events import Event, TaskFinished
 from kugetsu.messages import Message
-from kugetsu.protocols import Store
+from kugetsu.protocols import TaskDetails, TaskService
 from kugetsu.sessions import LogLine, Session
-from kugetsu.tasks import TaskRecord
+from kugetsu.tasks import FINAL_STATES
 
-LOOK_SECONDS: Final = 0.2
-"""How often it is looked whether something happened."""
-
-FREE_SECONDS: Final = 2.0
-"""How often it is looked whether the task's worker still lives."""
+_BUNCH: Final = 500
+_TRIES: Final = 3
 
 
 @click.command("logs")
@@ -32,20 +29,26 @@ FREE_SECONDS: Final = 2.0
 @click.option("-f", "--follow", is_flag=True, help="Go on with what happens, until the task is over or halts.")
 @click.option("--session", is_flag=True, help="Show the conversation instead of what happened.")
 @click.option("--full", is_flag=True, help="Show the conversation with all that was rewound.")
+@server_option
 @json_option
-def logs_command(task_id: str, *, follow: bool, session: bool, full: bool, as_json: bool) -> None:
+def logs_command(task_id: str, server: str, *, follow: bool, session: bool, full: bool, as_json: bool) -> None:
     """Show what happened in a task; or with --session its conversation, every word."""
     if follow and (session or full):
         raise UsageError("-f follows what happens, not the conversation", fix="leave out -f, or --session and --full")
     if session or full:
-        _print_session(asyncio.run(_session(task_id)), full=full, as_json=as_json)
+        show_session(task_id, server, full=full, as_json=as_json)
     else:
-        asyncio.run(_print_events(task_id, follow=follow, as_json=as_json))
+        asyncio.run(_print_events(task_id, server, follow=follow, as_json=as_json))
 
 
-async def _session(task_id: str) -> list[LogLine]:
-    async with open_records() as store:
-        return await store.session((await store.find(task_id)).id)
+def show_session(task_id: str, server: str, *, full: bool, as_json: bool) -> None:
+    """Print the conversation of a task; with `full` also what was rewound."""
+    _print_session(asyncio.run(_session(task_id, server)), full=full, as_json=as_json)
+
+
+async def _session(task_id: str, server: str) -> Sequence[LogLine]:
+    async with open_service(server) as tasks:
+        return await tasks.session(task_id)
 
 
 def _print_session(lines: Sequence[LogLine], *, full: bool, as_json: bool) -> None:
@@ -78,38 +81,68 @@ def _conversation(lines: Sequence[LogLine]) -> tuple[list[int], list[Message]]:
     return [*turns, left.turn], [*session.messages, left.reply, *results]
 
 
-async def _print_events(task_id: str, *, follow: bool, as_json: bool) -> None:
-    timeline, last, freed = Timeline(sys.stdout), 0, time.monotonic()
-    async with open_records() as store:
-        task = (await store.find(task_id)).id
-        while True:
-            record = await store.find(task)  # before its events: when it is over, those are all
-            events = await store.events(task, after=last)
-            _print(events, timeline, as_json=as_json)
-            last = events[-1].seq if events else last
-            if not follow or _halted(record):
-                break
-            if time.monotonic() - freed > FREE_SECONDS:
-                await free_tasks_of_the_dead(store)
-                freed = time.monotonic()
-            await asyncio.sleep(LOOK_SECONDS)
-        ended_without_a_run = record.final and not (events and isinstance(events[-1], TaskFinished))
-        if (follow and not record.final) or (ended_without_a_run and not as_json):
-            await _say_what_next(store, record)
+async def _print_events(task_id: str, server: str, *, follow: bool, as_json: bool) -> None:
+    told, task, vain = _Told(as_json=as_json), None, 0
+    while task is None:
+        before = told.last
+        async with reach(server) as reached:
+            try:
+                task = await told.tell(reached.service, task_id, follow=follow)
+            except ServerError:
+                # The server of this machine may be gone: another one, or its records, tell the rest.
+                vain = vain + 1 if told.last is before else 0
+                if not (follow and reached.ours and reached.url) or vain == _TRIES:
+                    raise
+    over = task.state in FINAL_STATES
+    ended_without_a_run = over and not isinstance(told.last, TaskFinished)
+    if (follow and not over) or (ended_without_a_run and not as_json):
+        say(standing(task, now=time.time()))
 
 
-def _print(events: Sequence[Event], timeline: Timeline, *, as_json: bool) -> None:
-    if as_json:
-        for event in events:
-            write_json(event)
-    else:
-        timeline.write(events)
+class _Told:
+    """What happened, printed as far as it is known; goes on where it stopped when it is asked again.
+
+    Attributes:
+        last: what was told last.
+    """
+
+    def __init__(self, *, as_json: bool) -> None:
+        self.last: Event | None = None
+        self._timeline = None if as_json else Timeline(sys.stdout)
+
+    async def tell(self, tasks: TaskService, name: str, *, follow: bool) -> TaskDetails:
+        """Print what happened in a task, and what happens; the task as it is then."""
+        async for events in _in_bunches(tasks.events(self._name(name), after=self._seq)):
+            self._print(events)
+        if follow:
+            async for event in tasks.events(self._name(name), after=self._seq, follow=True):
+                self._print([event])
+        return await tasks.show(self._name(name))
+
+    @property
+    def _seq(self) -> int:
+        return self.last.seq if self.last else 0
+
+    def _name(self, name: str) -> str:
+        """The task, once it is known: an issue may get another one meanwhile."""
+        return self.last.task if self.last else name
+
+    def _print(self, events: Sequence[Event]) -> None:
+        if self._timeline:
+            self._timeline.write(events)
+        else:
+            for event in events:
+                write_json(event)
+        self.last = events[-1]
 
 
-def _halted(record: TaskRecord) -> bool:
-    """Whether nothing happens any more, unless somebody takes the task up again. What is new waits for its first run."""
-    return record.state != "running" and not (record.state == "pending" and record.runs == 0)
-
-
-async def _say_what_next(store: Store, record: TaskRecord) -> None:
-    say(standing(record, served=await is_served(store), now=time.time()))
+async def _in_bunches(events: AsyncIterator[Event]) -> AsyncIterator[list[Event]]:
+    """Events that are there already, many at a time: each printing has its price."""
+    bunch: list[Event] = []
+    async for event in events:
+        bunch.append(event)
+        if len(bunch) == _BUNCH:
+            yield bunch
+            bunch = []
+    if bunch:
+        yield bunch

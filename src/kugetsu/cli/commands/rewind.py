@@ -8,16 +8,16 @@ import click
 
 from kugetsu.app import desk
 from kugetsu.app.house import House
+from kugetsu.app.service import LocalTasks
 from kugetsu.cli.asking import read_text
-from kugetsu.cli.controls import act, task_argument
+from kugetsu.cli.controls import print_standing, task_argument
 from kugetsu.cli.exits import Exit
-from kugetsu.cli.one_task import do_one_task, output_options
-from kugetsu.cli.options import config_option, json_option, load
-from kugetsu.cli.submitting import print_submitted
-from kugetsu.config import Loaded, state_home
-from kugetsu.protocols import Submitted
+from kugetsu.cli.one_task import do_one_task
+from kugetsu.cli.options import config_option, json_option, load, output_options
+from kugetsu.cli.submitting import print_accepted
+from kugetsu.config import Settings, state_home
+from kugetsu.protocols import Accepted, TaskDetails
 from kugetsu.shadows import Shadow
-from kugetsu.tasks import TaskRecord
 
 turn_option = click.option(
     "--turn", type=click.IntRange(0), required=True, metavar="N", help="The last turn that counts; 0 for none."
@@ -34,10 +34,11 @@ def rewind_command(task_id: str, turn: int, *, as_json: bool) -> None:
     `kugetsu logs ID --session` shows the turns. What came after is kept in the log, and counts no longer.
     """
 
-    async def rewind(house: House) -> TaskRecord:
-        return await desk.rewind(house, task_id, turn)
+    async def rewind() -> TaskDetails:
+        async with House(Settings(), state_home(os.environ), os.environ, name="kugetsu") as house:
+            return await LocalTasks(house).show((await desk.rewind(house, task_id, turn)).id)
 
-    act(rewind, as_json=as_json)
+    print_standing(asyncio.run(rewind()), as_json=as_json)
 
 
 @click.command("fork")
@@ -64,7 +65,7 @@ def fork_command(
     """
     loaded, text = load(config_file=config_file), read_text(prompt, "prompt")
     if queue:
-        print_submitted(*asyncio.run(_enqueue(loaded, task_id, turn, text)), as_json=as_json)
+        print_accepted(asyncio.run(enqueue_fork(loaded.settings, task_id, turn, text)), as_json=as_json)
         return Exit.COMPLETED
 
     async def make(house: House) -> Shadow:
@@ -73,7 +74,9 @@ def fork_command(
     return do_one_task(loaded, make, name="kugetsu fork", json_events=json_events, as_json=as_json)
 
 
-async def _enqueue(loaded: Loaded, task_id: str, turn: int, prompt: str) -> tuple[Submitted, bool]:
-    async with House(loaded.settings, state_home(os.environ), os.environ, name="kugetsu") as house:
+async def enqueue_fork(settings: Settings, task_id: str, turn: int, prompt: str, *, key: str = "") -> Accepted:
+    """Put a task into the queue that begins from the end of a turn of another one."""
+    async with House(settings, state_home(os.environ), os.environ, name="kugetsu") as house:
         task, session = await desk.fork(house, task_id, turn, prompt, queued=True)
-        return await desk.submit(house, task, session=session), await desk.is_served(house)
+        submitted = await desk.submit(house, task, key=key, session=session)
+        return Accepted(await LocalTasks(house).show(submitted.record.id), submitted.created)

@@ -6,24 +6,27 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
-from kugetsu.app.desk import SERVING
 from kugetsu.app.house import House
 from kugetsu.app.maintenance import Maintenance
+from kugetsu.app.records import SERVING
 from kugetsu.app.tuning import tune_process
 from kugetsu.cli.exits import Exit
 from kugetsu.cli.options import config_option, load, notify
 from kugetsu.cli.stopping import Stop, end_at_once, heeding_signals
 from kugetsu.cli.views.amounts import counted
 from kugetsu.config import LogFormat, Settings, prepare_home, state_home
-from kugetsu.engine import sole_daemon
+from kugetsu.engine import SoleDaemon, sole_daemon
 from kugetsu.logs import Log, known_secrets, open_log
 from kugetsu.processes import protect_self
 from kugetsu.protocols import Claim
 from kugetsu.shadows import Shadow
+
+if TYPE_CHECKING:
+    from kugetsu.gateway.http.server import HttpServer
 
 _MOST_NAMED: Final = 10
 
@@ -33,52 +36,76 @@ _REPORT_SECONDS: Final = 60.0
 
 @click.command("serve")
 @click.option("--slots", type=click.IntRange(1), metavar="N", help="Work on so many tasks at once. Default: as set.")
-@click.option("--until-idle", is_flag=True, help="End once nothing runs and nothing is pending.")
+@click.option(
+    "--until-idle", is_flag=True, help="End once nothing runs and nothing is pending. Listens only with --port."
+)
+@click.option("--host", metavar="ADDRESS", help="Listen on this address. Default: as set, else 127.0.0.1.")
+@click.option(
+    "--port", type=click.IntRange(0, 65_535), metavar="N", help="Listen on this port; 0: any free one. Default: as set."
+)
+@click.option("--no-http", is_flag=True, help="Do not listen at all.")
 @click.option("--log-format", type=click.Choice(["readable", "json"]), help="Of the lines on stderr. Default: as set.")
 @config_option
 def serve_command(
-    slots: int | None, log_format: LogFormat | None, config_file: Path | None, *, until_idle: bool
+    slots: int | None,
+    host: str | None,
+    port: int | None,
+    log_format: LogFormat | None,
+    config_file: Path | None,
+    *,
+    until_idle: bool,
+    no_http: bool,
 ) -> int:
     """Work on the queue, many tasks at once, until a signal comes. One line on stderr for each change of a task.
 
     Tasks start while the machine has room: slots, memory, disk. What their agents run waits for one of a few slots of
     its own. Only one `serve` works on a state directory.
 
+    It listens on loopback: HTTP under /v1 (see /openapi.json), MCP at /mcp, webhooks at /webhooks/NAME; and it tells those
+    who are to hear what becomes of tasks. On any other address it wants a token first: `kugetsu token add`.
+
     SIGTERM and Ctrl-C stop gracefully: agents end their turn, what takes longer is interrupted, and all go on at the next
     start. A second signal stops at once; so does a crash, and nothing is lost then either. Keys of models and all settings
     are those of this process. The log is also kept in the state directory, in logs/kugetsu.log.
     """
-    loaded = load(config_file=config_file, flags={"queue.slots": slots, "log.format": log_format})
+    flags = {"queue.slots": slots, "log.format": log_format, "http.host": host, "http.port": port}
+    loaded = load(config_file=config_file, flags=flags)
     notify(loaded.notices)
     settings = loaded.settings
     home = prepare_home(state_home(os.environ))
     secrets = known_secrets(settings, os.environ)
     with (
-        sole_daemon(home, SERVING, time.time()),
+        sole_daemon(home, SERVING, time.time()) as daemon,
         open_log(settings.log, home, stream=sys.stderr, secrets=secrets) as log,
     ):
-        asyncio.run(_serve(settings, home, log, until_idle=until_idle))
+        http = settings.http.enabled and not no_http and (port is not None or not until_idle)
+        asyncio.run(_serve(settings, daemon, log, http=http, until_idle=until_idle))
     return Exit.COMPLETED
 
 
-async def _serve(settings: Settings, home: Path, log: Log, *, until_idle: bool) -> None:
+async def _serve(settings: Settings, daemon: SoleDaemon, log: Log, *, http: bool, until_idle: bool) -> None:
+    from kugetsu.gateway.opening import open_gateway  # noqa: PLC0415 - slow to import, and `--help` needs none of it
+
     tune_process()
     protected = protect_self()
 
     def on_change(sentence: str) -> None:
         log.say("machine", sentence, level="warning")
 
+    home = state_home(os.environ)
     async with House(settings, home, os.environ, name=SERVING, on_trouble=log.trouble, on_change=on_change) as house:
         house.verify()
-        await _Server(house, log).serve(until_idle=until_idle, protected=protected)
+        async with open_gateway(house, log.say, log.trouble, daemon, http=http) as listening:
+            await _Server(house, log, listening).serve(until_idle=until_idle, protected=protected)
 
 
 class _Server:
     """A worker that takes tasks from the queue, and says what becomes of them."""
 
-    def __init__(self, house: House, log: Log) -> None:
+    def __init__(self, house: House, log: Log, listening: "HttpServer | None") -> None:
         self._house = house
         self._log = log
+        self._listening = listening
         self._stop = Stop(house)
         self._full = ""
         self._stopping = False
@@ -155,6 +182,8 @@ class _Server:
 
     def _begin_to_stop(self, number: signal.Signals) -> None:
         self._stopping = True
+        if self._listening:
+            self._listening.begin_to_stop()
         self._stop.begin()
         running, grace = self._running, self._house.settings.queue.grace_seconds
         names = ", ".join(running[:_MOST_NAMED]) + (

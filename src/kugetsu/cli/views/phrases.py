@@ -19,6 +19,7 @@ from kugetsu.events import (
     ReplyFinished,
     TaskFinished,
     TaskHalted,
+    TaskMoved,
     TaskResumed,
     TaskStarted,
     ToolFinished,
@@ -77,6 +78,8 @@ def phrase(event: Event) -> str:  # noqa: C901, PLR0912 - one case for each kind
         case TaskHalted():
             again = f", again at {amounts.date_and_time(event.available_at)}" if event.available_at else ""
             return outcome(event.outcome, event.state) + again
+        case TaskMoved():
+            return outcome(event.outcome, event.state) if event.outcome else event.state
         case TaskFinished():
             return outcome(event.outcome, event.state)
         case TurnStarted() | TurnFinished() | ReplyDelta() | ToolProgress():

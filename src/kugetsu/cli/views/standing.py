@@ -1,12 +1,12 @@
 """Where a task stands, and what comes next, for people."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Final, TypeAlias
 
 from kugetsu.cli.views import amounts
 from kugetsu.cli.views.text import one_line
-from kugetsu.protocols import WorkerInfo
-from kugetsu.tasks import OutcomeClass, Run, TaskRecord, TaskReport
+from kugetsu.protocols import TaskDetails
+from kugetsu.tasks import FINAL_STATES, OutcomeClass, TaskReport
 
 FieldLine: TypeAlias = tuple[str, str, str]
 """Label, value and style."""
@@ -38,120 +38,116 @@ def why(report: TaskReport, now: float) -> str:
     return "; ".join(parts)
 
 
-def standing(record: TaskRecord, *, served: bool, now: float) -> str:
-    """Where a task stands and what comes next, on one line.
-
-    Args:
-        record: the task.
-        served: whether a worker lives that takes tasks from the queue.
-        now: seconds since the epoch.
-    """
-    match record.state:
-        case "pending" if record.wanted == "cancel":
-            how = "a worker brings its work home" if served else f"`kugetsu cancel {record.id}` brings its work home"
+def standing(task: TaskDetails, *, now: float) -> str:
+    """Where a task stands and what comes next, on one line; `now` is in seconds since the epoch."""
+    match task.state:
+        case "pending" if task.wanted == "cancel":
+            how = "a worker brings its work home" if task.served else f"`kugetsu cancel {task.id}` brings its work home"
             rest = f"is being cancelled: {how}"
         case "pending":
-            rest = f"is pending: {_pending(record, served=served, now=now)}"
+            rest = f"is pending: {_pending(task, now)}"
         case "running":
-            rest = _running(record)
-        case "waiting" if not record.question:
-            rest = f"waits: {_pending(record, served=served, now=now)}{_because(record)}"
+            rest = _running(task)
+        case "waiting" if not task.question:
+            rest = f"waits: {_pending(task, now)}{_because(task)}"
         case "waiting":
-            rest = f"waits for an answer to: {one_line(record.question)} ({_answer(record, served=served)})"
-        case "paused" if record.question:
-            rest = f"is paused and asks: {one_line(record.question)} ({_answer(record, served=False)})"
-        case "paused" if record.outcome and (flag := _MORE.get(record.outcome.kind)):
-            rest = f"is paused{_because(record)}: `kugetsu resume {record.id} {flag}` lets it go on with more"
+            rest = f"waits for an answer to: {one_line(task.question)} ({_answer(task, served=task.served)})"
+        case "paused" if task.question:
+            rest = f"is paused and asks: {one_line(task.question)} ({_answer(task, served=False)})"
+        case "paused" if task.outcome and (flag := _MORE.get(task.outcome.kind)):
+            rest = f"is paused{_because(task)}: `kugetsu resume {task.id} {flag}` lets it go on with more"
         case "paused":
-            rest = f"is paused: `kugetsu resume {record.id}` lets it go on"
+            rest = f"is paused: `kugetsu resume {task.id}` lets it go on"
         case "completed":
-            branch = f": its work is on {one_line(record.report.branch)}" if record.report.branch else ""
+            branch = f": its work is on {one_line(task.branch)}" if task.branch else ""
             rest = f"is completed{branch}"
         case _:
-            rest = _unsuccessful(record)
-    return f"task {one_line(record.id)} {rest}"
+            rest = _unsuccessful(task)
+    return f"task {one_line(task.id)} {rest}"
 
 
-def record_fields(
-    record: TaskRecord, runs: Sequence[Run], workers: Mapping[str, WorkerInfo], now: float
-) -> Iterator[FieldLine]:
+def queue_fields(task: TaskDetails, now: float) -> Iterator[FieldLine]:
     """What the queue knows of a task, beside its report."""
-    yield from _waiting_for(record, now)
-    if record.priority:
-        yield "priority", str(record.priority), ""
-    if record.task.forked_from:
-        yield "fork of", record.task.forked_from.replace(":", " after turn "), ""
-    if record.key:
-        yield "key", record.key, ""
-    if record.attempts or record.task.attempts > 1:
-        yield "attempts", f"{record.attempts} of {record.task.attempts} failed", ""
-    if record.runs:
-        yield "runs", "\n".join(_runs(record, runs, workers)), ""
-    if record.place and not record.final:
-        yield "worktree", record.place.path, ""
+    yield from _waiting_for(task, now)
+    if task.subject:
+        yield "about", task.subject, ""
+    if task.reply_to:
+        yield "reply to", ", ".join(f"{name} {value}" for name, value in task.reply_to.items()), ""
+    if task.priority:
+        yield "priority", str(task.priority), ""
+    if task.forked_from:
+        yield "fork of", task.forked_from.replace(":", " after turn "), ""
+    if task.key:
+        yield "key", task.key, ""
+    if task.attempts or task.most_attempts > 1:
+        yield "attempts", f"{task.attempts} of {task.most_attempts} failed", ""
+    if task.runs:
+        yield "runs", "\n".join(_runs(task)), ""
+    if task.worktree and task.state not in FINAL_STATES:
+        yield "worktree", task.worktree, ""
 
 
-def _waiting_for(record: TaskRecord, now: float) -> Iterator[FieldLine]:
-    if record.available_at > now:
-        yield "not before", amounts.date_and_time(record.available_at), "yellow"
-    if record.question:
-        yield "question", record.question, "yellow"
-    if record.wanted:
-        yield "wanted", f"{record.wanted}: {record.reason}", "yellow"
-    if record.blockers:
-        yield "waits for", f"{amounts.counted(record.blockers, 'task')} of {', '.join(record.task.after)}", ""
-    if record.task.deadline_at and not record.runs:
-        yield "deadline", amounts.date_and_time(record.task.deadline_at), ""
+def _waiting_for(task: TaskDetails, now: float) -> Iterator[FieldLine]:
+    if task.available_at > now:
+        yield "not before", amounts.date_and_time(task.available_at), "yellow"
+    if task.question:
+        yield "question", task.question, "yellow"
+    if task.wanted:
+        yield "wanted", f"{task.wanted}: {task.wanted_reason}", "yellow"
+    if task.waits_for:
+        yield "waits for", f"{amounts.counted(task.waits_for, 'task')} of {', '.join(task.after)}", ""
+    if task.deadline_at and not task.runs:
+        yield "deadline", amounts.date_and_time(task.deadline_at), ""
 
 
-def _pending(record: TaskRecord, *, served: bool, now: float) -> str:
-    if record.blockers:
-        return f"it waits for {amounts.counted(record.blockers, 'task')} to be completed"
-    if record.available_at > now:
-        what = f"it waits until {amounts.date_and_time(record.available_at)}"
+def _pending(task: TaskDetails, now: float) -> str:
+    if task.waits_for:
+        return f"it waits for {amounts.counted(task.waits_for, 'task')} to be completed"
+    if task.available_at > now:
+        what = f"it waits until {amounts.date_and_time(task.available_at)}"
     else:
         what = "it waits for its turn"
-    if served:
+    if task.served:
         return what
-    return f"{what}; no worker runs: `kugetsu resume {record.id}` goes on with it here, `kugetsu serve` with all"
+    return f"{what}; no worker runs: `kugetsu resume {task.id}` goes on with it here, `kugetsu serve` with all"
 
 
-def _because(record: TaskRecord) -> str:
-    return f" ({record.outcome.kind}: {one_line(record.outcome.message)})" if record.outcome else ""
+def _because(task: TaskDetails) -> str:
+    return f" ({task.outcome.kind}: {one_line(task.outcome.message)})" if task.outcome else ""
 
 
-def _running(record: TaskRecord) -> str:
-    match record.wanted:
+def _running(task: TaskDetails) -> str:
+    match task.wanted:
         case "cancel":
             return "is being cancelled: its work is brought home"
         case "pause":
             return "is being paused: its agent ends its turn"
         case _:
-            return f"is being worked on: `kugetsu logs -f {record.id}` shows how"
+            return f"is being worked on: `kugetsu logs -f {task.id}` shows how"
 
 
-def _answer(record: TaskRecord, *, served: bool) -> str:
-    then = "" if served else f", then `kugetsu resume {record.id}`"
-    return f"`kugetsu answer {record.id} TEXT`{then}"
+def _answer(task: TaskDetails, *, served: bool) -> str:
+    then = "" if served else f", then `kugetsu resume {task.id}`"
+    return f"`kugetsu answer {task.id} TEXT`{then}"
 
 
-def _unsuccessful(record: TaskRecord) -> str:
+def _unsuccessful(task: TaskDetails) -> str:
     why = ""
-    if record.outcome:
-        kind = "" if record.outcome.kind == record.state else f"{record.outcome.kind}: "
-        why = f" ({kind}{one_line(record.outcome.message)})"
-    state = "has failed" if record.state == "failed" else f"is {record.state}"
-    return f"{state}{why}: `kugetsu retry {record.id}` tries it again"
+    if task.outcome:
+        kind = "" if task.outcome.kind == task.state else f"{task.outcome.kind}: "
+        why = f" ({kind}{one_line(task.outcome.message)})"
+    state = "has failed" if task.state == "failed" else f"is {task.state}"
+    return f"{state}{why}: `kugetsu retry {task.id}` tries it again"
 
 
-def _runs(record: TaskRecord, runs: Sequence[Run], workers: Mapping[str, WorkerInfo]) -> Iterator[str]:
-    if len(runs) > _MOST_RUNS:
-        yield f"{record.runs} runs; the last {_MOST_RUNS}:"
-    for run in runs[-_MOST_RUNS:]:
+def _runs(task: TaskDetails) -> Iterator[str]:
+    if len(task.run_history) > _MOST_RUNS:
+        yield f"{task.runs} runs; the last {_MOST_RUNS}:"
+    for run in task.run_history[-_MOST_RUNS:]:
         began = amounts.date_and_time(run.started_at)
         if run.ended_at is None:
-            info = workers.get(run.worker)
-            yield f"{began}  goes on" + (f" in {one_line(info.name)}, process {info.pid}" if info else "")
+            by = f" in {one_line(run.worker.name)}, process {run.worker.pid}" if run.worker else ""
+            yield f"{began}  goes on{by}"
         else:
             end = one_line(f"{run.outcome.kind}: {run.outcome.message}") if run.outcome else "ended"
             yield f"{began}  {amounts.duration(run.ended_at - run.started_at)}  {end}"

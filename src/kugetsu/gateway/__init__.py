@@ -1,0 +1,1 @@
+"""How work comes in and news go out: HTTP, webhooks, MCP, Hermes."""
