@@ -9,6 +9,8 @@ import click
 from kugetsu.app.doctor import Finding, examine
 from kugetsu.cli.exits import Exit
 from kugetsu.cli.options import config_option, json_option, load, notify, write_json
+from kugetsu.config import state_home
+from kugetsu.gateway.health import examine_gateway
 
 _MARKS = {"ok": "ok      ", "optional": "optional", "missing": "MISSING "}
 
@@ -24,6 +26,7 @@ def doctor_command(model: str, config_file: Path | None, *, as_json: bool) -> in
     """
     loaded = load(config_file=config_file)
     findings = asyncio.run(examine(loaded.settings, os.environ, model))
+    findings += examine_gateway(loaded.settings, state_home(os.environ), os.environ)
     if as_json:
         write_json({"checks": findings})
     else:

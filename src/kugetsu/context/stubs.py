@@ -1,0 +1,71 @@
+"""What stands in a conversation where something was pruned."""
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import msgspec
+
+from kugetsu.messages import AssistantMessage, Message, ReplyContent, Text, ToolCall, ToolResult
+
+
+class ResultStub(msgspec.Struct, frozen=True, gc=False, tag="result"):
+    """Takes the place of what a call gave.
+
+    Attributes:
+        call: id of the call.
+        text: what was there, and how to see it again.
+    """
+
+    call: str
+    text: str
+
+
+class ArgumentsStub(msgspec.Struct, frozen=True, gc=False, tag="arguments"):
+    """Takes the place of a call's arguments.
+
+    Attributes:
+        call: id of the call.
+        arguments: JSON with the same names, long texts left out.
+    """
+
+    call: str
+    arguments: str
+
+
+Stub: TypeAlias = ResultStub | ArgumentsStub
+
+
+def placed(messages: Sequence[Message], stubs: Sequence[Stub]) -> dict[int, Message]:
+    """The messages that stubs make other ones, by their place. Nothing else changes, nor does what belongs together.
+
+    Raises:
+        ValueError: there is no such call, or it has no result.
+    """
+    texts = {stub.call: stub.text for stub in stubs if isinstance(stub, ResultStub)}
+    arguments = {stub.call: stub.arguments for stub in stubs if isinstance(stub, ArgumentsStub)}
+    found: dict[int, Message] = {}
+    for place, message in enumerate(messages):
+        if isinstance(message, ToolResult) and message.call_id in texts:
+            found[place] = msgspec.structs.replace(message, content=(Text(texts.pop(message.call_id)),))
+        elif isinstance(message, AssistantMessage) and any(call.id in arguments for call in message.calls):
+            content = tuple(_with(block, arguments) for block in message.content)
+            found[place] = msgspec.structs.replace(message, content=content)
+    if missing := [*texts, *arguments]:
+        raise ValueError(f"there is no call {missing[0]} to prune")
+    return found
+
+
+def with_stubs(messages: Sequence[Message], stubs: Sequence[Stub]) -> list[Message]:
+    """The conversation with stubs in it.
+
+    Raises:
+        ValueError: as for `placed`.
+    """
+    changed = placed(messages, stubs)
+    return [changed.get(place, message) for place, message in enumerate(messages)]
+
+
+def _with(block: ReplyContent, arguments: dict[str, str]) -> ReplyContent:
+    if isinstance(block, ToolCall) and block.id in arguments:
+        return msgspec.structs.replace(block, arguments=arguments.pop(block.id))
+    return block
