@@ -144,6 +144,8 @@ class ModelError(KugetsuError):
         retry_after: seconds the provider asked to wait, None when it named none.
         status: HTTP status, None when none was received.
         asked: whether a request was made; a call that was held back before it began has not been tried.
+        window: tokens that fit into a call, as the provider says of one that did not (`context_overflow`); 0 when it does not.
+        prompt: tokens that the prompt had, likewise.
     """
 
     def __init__(
@@ -155,9 +157,13 @@ class ModelError(KugetsuError):
         retry_after: float | None = None,
         status: int | None = None,
         asked: bool = True,
+        window: int = 0,
+        prompt: int = 0,
     ) -> None:
         super().__init__(message, fix=fix)
         self.kind: ModelFailure = kind
+        self.window = window
+        self.prompt = prompt
         self.retry_after = retry_after
         self.status = status
         self.asked = asked

@@ -24,7 +24,7 @@ _TASK: Final = re.compile(r"[^\s\x00-\x1f\x7f]{1,300}")
 _DONE: Final = {
     "steer": "The agent of task {id} is told ({state}).",
     "answer": "Task {id} has its answer and goes on ({state}).",
-    "cancel": "Task {id} is cancelled ({state}); its work is kept on its branch.",
+    "cancel": "Task {id} ends ({state}); its work is kept on its branch.",
     "pause": "Task {id} rests after its current turn ({state}).",
     "resume": "Task {id} goes on ({state}).",
     "retry": "Task {id} is tried again ({state}).",

@@ -135,6 +135,40 @@ def test_a_detached_run_that_had_nothing_to_say_leaves_no_log(ada: CommandLine) 
     wait_until(lambda: not list((ada.home / "detached").glob("*.log")))
 
 
+def test_a_second_process_for_a_task_that_runs_leaves_the_log_of_the_first(ada: CommandLine) -> None:
+    task = str(detach(ada, ada.script(*SLOW))["id"])
+    log = ada.home / "detached" / f"{task}.log"
+
+    again = ada.run("resume", task, "--detach")
+
+    assert (again.code, log.exists()) == (0, True)
+    limited = ada.run("resume", task, "--detach", "--max-turns", "99")
+    assert (limited.code, "is being worked on" in limited.stderr) == (2, True)  # nothing is dropped unseen
+    ada.run("cancel", task)
+    ada.wait_for_state(task, "cancelled")
+    wait_until(lambda: not log.exists())
+
+
+def test_a_key_that_is_given_twice_at_the_same_time_fails_for_nobody(ada: CommandLine) -> None:
+    command = [
+        "run",
+        "--detach",
+        "--json",
+        "--key",
+        "k",
+        "--repo",
+        str(ada.repo),
+        "--model",
+        ada.script(*MENDED),
+        "mend",
+    ]
+    starters = [ada.start(*command) for _ in range(3)]
+    said = [starter.communicate(timeout=50) for starter in starters]
+
+    assert [starter.returncode for starter in starters] == [0] * 3, said
+    assert len({json.loads(out)["id"] for out, _ in said}) == 1
+
+
 def test_a_key_without_detach_is_refused(ada: CommandLine) -> None:
     done = ada.run("run", "--key", "k", "mend it")
 

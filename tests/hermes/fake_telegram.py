@@ -22,6 +22,8 @@ TOKEN = "1234567890:fake-token-for-tests-only-0123456789"
 BOT = {"id": 1234567890, "is_bot": True, "first_name": "Hermes", "username": "hermes_bot"}
 USER = 4242
 CHAT = 4242
+USERS = tuple(range(USER, USER + 200))
+"""Who may talk with the bot; each also names the private chat with it."""
 
 _POLL_SECONDS = 5.0
 
@@ -80,8 +82,9 @@ class FakeTelegram:
         """What stands before the token in addresses."""
         return f"http://127.0.0.1:{self._server.server_port}/bot"
 
-    def say(self, text: str, *, chat: int = CHAT, user: int = USER, thread: int = 0) -> int:
-        """A person writes into a chat; the number of the message."""
+    def say(self, text: str, *, chat: int = CHAT, user: int = 0, thread: int = 0) -> int:
+        """A person writes into a chat, in private with their own name; the number of the message."""
+        user = user or (chat if chat > 0 else USER)
         with self._changed:
             number = self._next_id()
             message: dict[str, Any] = {

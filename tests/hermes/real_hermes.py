@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import yaml
 
-from hermes.fake_telegram import TOKEN, USER, FakeTelegram
+from hermes.fake_telegram import TOKEN, USERS, FakeTelegram
 from hermes.installing import install
 from hermes.scripted_model import ScriptedModel
 
@@ -128,16 +128,24 @@ class Hermes:
             raise
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
-        """End its gateway, gracefully or at once."""
+        """End its gateway: gracefully, or at once with all that runs in its process group."""
         if self._gateway is None:
             return
         gateway, self._gateway = self._gateway, None
-        gateway.send_signal(how)
+        if how == signal.SIGKILL:
+            os.killpg(gateway.pid, how)
+        else:
+            gateway.send_signal(how)
         try:
             gateway.wait(30)
         except subprocess.TimeoutExpired:
             os.killpg(gateway.pid, signal.SIGKILL)
             gateway.wait(10)
+
+    @property
+    def runs(self) -> bool:
+        """Whether its gateway runs."""
+        return self._gateway is not None and self._gateway.poll() is None
 
     def output(self) -> str:
         """What its gateway printed, the last of it."""
@@ -170,7 +178,7 @@ def _config(model: ScriptedModel, telegram: FakeTelegram | None) -> dict[str, An
             "telegram": {
                 "enabled": True,
                 "token": TOKEN,
-                "allow_from": [str(USER)],
+                "allow_from": [str(user) for user in USERS],
                 "extra": {
                     "base_url": telegram.base_url,
                     "base_file_url": telegram.base_url,
@@ -178,5 +186,5 @@ def _config(model: ScriptedModel, telegram: FakeTelegram | None) -> dict[str, An
                 },
             }
         }
-        config["platform_toolsets"] = {"telegram": ["kugetsu"]}
+        config["platform_toolsets"] = {"telegram": ["kugetsu", "todo"]}
     return config

@@ -14,11 +14,32 @@ In a test::
 import itertools
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
+
+
+class Gate:
+    """Holds a reply back until the test lets it go.
+
+    Attributes:
+        reached: set once somebody waits for the reply.
+    """
+
+    def __init__(self) -> None:
+        self.reached = threading.Event()
+        self._open = threading.Event()
+
+    def wait_until_reached(self) -> None:
+        assert self.reached.wait(45), "nobody asked the model for this reply"
+
+    def open(self) -> None:
+        self._open.set()
+
+    def hold(self) -> None:
+        self.reached.set()
+        self._open.wait(600)
 
 
 @dataclass
@@ -26,12 +47,12 @@ class Reply:
     """What the model says: a text, or calls of tools by name and arguments.
 
     Attributes:
-        seconds: how long it thinks before.
+        gate: is held back there.
     """
 
     text: str = ""
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
-    seconds: float = 0.0
+    gate: Gate | None = None
 
 
 class Talk:
@@ -40,6 +61,16 @@ class Talk:
     def __init__(self, body: dict[str, Any]) -> None:
         self.messages: list[dict[str, Any]] = body.get("messages", [])
         self.tools: list[str] = [tool["function"]["name"] for tool in body.get("tools") or []]
+
+    @property
+    def begun(self) -> str:
+        """What the user said first."""
+        return next((_text(each) for each in self.messages if each["role"] == "user"), "")
+
+    @property
+    def turns(self) -> int:
+        """How often the model spoke before."""
+        return sum(each["role"] == "assistant" for each in self.messages)
 
     @property
     def asked(self) -> str:
@@ -94,7 +125,8 @@ class ScriptedModel:
         talk = Talk(body)
         self.talks.append(talk)
         reply = self.say(talk) if talk.tools else Reply("An errand")
-        time.sleep(reply.seconds)
+        if reply.gate:
+            reply.gate.hold()
         calls = [
             {
                 "id": f"call_{next(self._numbers)}",
@@ -126,11 +158,14 @@ def _handler(model: ScriptedModel) -> type[BaseHTTPRequestHandler]:
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             message = model.message(body)
-            if body.get("stream"):
-                self._stream(_chunks(message))
-            else:
-                choice = {"index": 0, "message": message, "finish_reason": _reason(message)}
-                self._answer({"id": "c", "object": "chat.completion", "model": "mock", "choices": [choice], **_USAGE})
+            try:
+                if body.get("stream"):
+                    self._stream(_chunks(message))
+                else:
+                    choice = {"index": 0, "message": message, "finish_reason": _reason(message)}
+                    self._answer({"id": "c", "object": "chat.completion", "model": "mock", "choices": [choice], **_USAGE})
+            except OSError:
+                self.close_connection = True  # whoever asked is gone
 
         def _answer(self, value: object) -> None:
             data = json.dumps(value).encode()

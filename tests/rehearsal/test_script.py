@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,15 @@ def test_a_file_that_is_neither_is_refused(tmp_path: Path, name: str, text: str)
     (tmp_path / name).write_text(text)
     with pytest.raises(ConfigError, match="is no"):
         load_script(tmp_path / name)
+
+
+def test_what_is_no_file_or_never_ends_is_refused_without_waiting_for_it(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    with (tmp_path / "large.json").open("wb") as file:
+        file.truncate(2**30)
+    for place in ("fifo", "large.json", ".", "\0", "/dev/zero", "x" * 100_000):
+        with pytest.raises(ConfigError, match="cannot read the script"):
+            load_script(tmp_path / place)
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -9,16 +9,18 @@ import msgspec
 
 from kugetsu.agent.calls import Calls, Rooms, unlimited_rooms
 from kugetsu.agent.circles import check_circling
+from kugetsu.agent.context import Context
 from kugetsu.agent.hooks import Hooks
 from kugetsu.agent.inbox import Inbox
 from kugetsu.agent.limits import CallCost, check_budget, longest_reply
-from kugetsu.agent.reply import Replies
+from kugetsu.agent.reply import Keep, Replies
 from kugetsu.agent.retry import RetryPolicy
 from kugetsu.agent.toolbox import Toolbox
 from kugetsu.agent.turns import TakeSnapshot, Turns
-from kugetsu.config import LoopSettings
+from kugetsu.config import ContextSettings, LoopSettings
+from kugetsu.context import estimate_text
 from kugetsu.errors import ModelError, PausedError
-from kugetsu.events import EventSink, MessageDelivered, Noted, ReplyFinished, TurnStarted
+from kugetsu.events import EventSink, MessageDelivered, ModelRetried, Noted, ReplyFinished, TurnStarted
 from kugetsu.failpoints import reach
 from kugetsu.messages import (
     AssistantMessage,
@@ -32,7 +34,7 @@ from kugetsu.messages import (
     most_tokens_of_text,
     user,
 )
-from kugetsu.protocols import Clock, Journal, Model, ModelRequest, Reserve, SystemClock, ToolContext
+from kugetsu.protocols import Clock, Journal, Model, ModelRequest, Reserve, SystemClock, ToolContext, ToolSpec
 from kugetsu.sessions import Entry, Heard, Renewed, Replied, Session, Tally, Wasted
 from kugetsu.tasks import Limits, Spent
 
@@ -43,6 +45,10 @@ MOST_CUT_IN_A_ROW: Final = 3
 """So many replies without a call may be cut at the output limit one after the other before the run fails."""
 
 CUT_WORDS: Final = "Your reply was cut at the output limit. Go on from there, in shorter steps."
+
+
+RECALL: Final = "recall"
+"""Name of the tool that shows what gave way."""
 
 
 async def _no_snapshot(_turn: int) -> str:
@@ -82,6 +88,7 @@ class Agent:
         call_seconds: float = 900.0,
         conversation: str = "",
         loops: LoopSettings | None = None,
+        context_settings: ContextSettings | None = None,
         reserve: Reserve = _reserve_nothing,
         rooms: Rooms = unlimited_rooms,
     ) -> None:
@@ -112,6 +119,15 @@ class Agent:
             rooms=rooms,
         )
         self._turns = Turns(self.session, calls, journal=journal, snapshot=snapshot, publish=publish, inbox=self.inbox)
+        self._context = Context(
+            self.session,
+            model,
+            context_settings or ContextSettings(),
+            frame=estimate_text(system) + sum(estimate_text(_said_of(spec)) for spec in self._specs),
+            recall=toolbox.find(RECALL) is not None,
+            commit=self._turns.commit,
+            publish=publish,
+        )
         self._cut: AssistantMessage | None = None
         self._cost: CallCost | None = None
         self._own_from = len(self.session.messages)
@@ -199,7 +215,7 @@ class Agent:
         started = self._clock.monotonic()
         arrived: list[AssistantMessage] = []
         try:
-            reply = await self._replies.ask(self._request, turn, arrived.append, self._waste)
+            reply = await self._ask(turn, arrived.append)
         except asyncio.CancelledError:
             for cut in arrived:
                 await self._keep(self._with_unique_ids(cut))
@@ -222,6 +238,18 @@ class Agent:
         )
         return reply
 
+    async def _ask(self, turn: int, keep: Keep) -> AssistantMessage:
+        """Get a reply; once more, with less in the conversation, when it did not fit."""
+        try:
+            return await self._replies.ask(self._request, turn, keep, self._waste)
+        except ModelError as error:
+            if error.kind != "context_overflow":
+                raise
+            await self._context.overflowed(error)
+            told = str(error)
+        self._publish(ModelRetried(turn=turn, failure="context_overflow", message=told, attempt=1, delay=0.0))
+        return await self._replies.ask(self._request, turn, keep, self._waste)
+
     async def _keep(self, reply: AssistantMessage) -> None:
         """Remember what had arrived when the run was cut; a reply that had just become whole is paid, and is committed."""
         if reply.stop == "aborted":
@@ -235,17 +263,19 @@ class Agent:
         Raises:
             LimitReachedError: too little is left.
         """
+        about = await self._context.fit()
         messages: Sequence[Message] = self.session.messages
         if self._hooks.transform_context is not None:
             messages = await self._hooks.transform_context(messages)
         # What a hook sees to may be another prompt every time.
         same_from = self._own_from if self._hooks.transform_context is None else len(messages)
         cost = self._cost = CallCost(most_tokens_of_prompt(self._frame, messages, same_from), self._model.info)
-        output = longest_reply(self._limits, self.session.used, cost)
+        output = self._context.longest_reply(longest_reply(self._limits, self.session.used, cost))
         longest = output or cost.info.max_output
         granted = await self._set_aside(cost.of(cost.least_output), cost.of(longest))
         if granted is not None:
             output = min(longest, cost.output_for(granted))
+        self._context.sends(messages)
         return ModelRequest(
             self._system,
             messages,
@@ -254,6 +284,7 @@ class Agent:
             self.session.replies,
             input_tokens=cost.prompt,
             max_output=output,
+            about_tokens=about,
         )
 
     async def _set_aside(self, least: Spent, most: Spent) -> Spent | None:
@@ -278,6 +309,10 @@ class Agent:
         priced = self._cost.info.priced
         return Usage(self._cost.prompt, output, 0, self._cost.of(output).usd if priced else None)
 
+    def report(self) -> None:
+        """Say what there is to say of the run when it is over."""
+        self._context.report()
+
     @property
     def unbooked(self) -> Usage:
         """What a call that was cut may have cost, and the session does not say."""
@@ -299,3 +334,8 @@ class Agent:
             return reply
         content = tuple(renamed.get(place, block) for place, block in enumerate(reply.content))
         return msgspec.structs.replace(reply, content=content)
+
+
+def _said_of(spec: ToolSpec) -> str:
+    """All that a model reads about a tool."""
+    return f"{spec.name} {spec.description} {bytes(spec.schema).decode()}"

@@ -65,7 +65,7 @@ async def submit(house: House, task: Task, *, key: str = "", session: Sequence[E
     if not task.prompt.strip():
         raise UsageError("the task has no prompt", fix="say what is to be done")
     with suppress(MissingKeyError):  # keys are those of whoever does the task
-        house.shadow(task)  # refuses what could never run
+        house.require_runnable(task)
     await house.workspaces.verify(task)
     submitted = await house.store.submit(task, key=key, most_pending=house.settings.queue.most_pending, session=session)
     house.presences.call_all()

@@ -1,6 +1,7 @@
 """The composition root: settings in, shadows and a worker out."""
 
 import contextlib
+import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -22,6 +23,8 @@ from kugetsu.storage import SqlStore
 from kugetsu.tasks import Budgets, Requeueing, Task, new_task_id
 from kugetsu.tools import default_tools
 from kugetsu.workspace import GitWorkspaces
+
+_RUNNABLE_SECONDS = 1.0
 
 _SPARE_SECONDS = 60.0
 """Added to the longest time limit of a command: the limit of any tool call."""
@@ -79,6 +82,7 @@ class House:
         self._models = Models(settings, environ, clock=self.clock)
         self._toolbox = Toolbox(default_tools(settings.tools))
         self._open = AsyncExitStack()
+        self._runnable: dict[str, float] = {}
 
     async def __aenter__(self) -> Self:
         """Open the state directory and the store.
@@ -200,6 +204,18 @@ class House:
             commit_leftovers=settings.workspace.commit_leftovers,
             keep_workspace=settings.workspace.keep,
         )
+
+    def require_runnable(self, task: Task) -> None:
+        """Refuse what could never run. A model that was found right is taken to be so for a second: many tasks may come in.
+
+        Raises:
+            ConfigError: as for `shadow`.
+        """
+        now = self.clock.monotonic()
+        if self._runnable.get(task.model, -math.inf) < now:
+            self.shadow(task)
+            self._runnable = {name: until for name, until in self._runnable.items() if until > now}
+            self._runnable[task.model] = now + _RUNNABLE_SECONDS
 
     def shadow(self, task: Task, beginning: Sequence[Entry] = (), hooks: Hooks | None = None) -> Shadow:
         """Make the shadow that will do a new task; it is submitted when the shadow runs.

@@ -73,6 +73,8 @@ class Records:
         self._presences = presences
         self._clock = clock
         self._freed = float("-inf")
+        self._workers: Sequence[WorkerState] = ()
+        self._looked = float("-inf")
 
     async def show(self, task: str) -> TaskDetails:
         """Everything that is known of a task, as it is now; see `protocols.TaskService`."""
@@ -135,7 +137,7 @@ class Records:
         return Stats(
             tasks=await self._store.counts(),
             deliveries=await self._store.delivery_counts(),
-            served=some_serve(await self._store.workers(), self._presences, self._clock.now()),
+            served=some_serve(await self._workers_now(), self._presences, self._clock.now()),
         )
 
     async def deliveries(
@@ -146,7 +148,7 @@ class Records:
 
     async def _details(self, record: TaskRecord) -> TaskDetails:
         """A record as users see it."""
-        task, workers = record.task, await self._store.workers()
+        task, workers = record.task, await self._workers_now(record.worker)
         names = {state.info.id: WorkerName(state.info.name, state.info.pid) for state in workers}
         past = await self._store.runs(record.id) if record.runs else []
         return TaskDetails(
@@ -176,6 +178,14 @@ class Records:
         with suppress(ValueError, RecordError):  # a damaged session is for `logs --full` and the doctor
             report = Session(line.entry for line in await self._store.session(record.id)).tally.on(report)
         return msgspec.structs.replace(record, report=report)
+
+    async def _workers_now(self, needed: str = "") -> Sequence[WorkerState]:
+        """Who works; as it was a moment ago, when many ask. One who is needed is looked for."""
+        now = self._clock.monotonic()
+        known = not needed or any(state.info.id == needed for state in self._workers)
+        if now - self._looked > LOOK_SECONDS or not known:
+            self._workers, self._looked = await self._store.workers(), now
+        return self._workers
 
     async def _free_tasks_of_the_dead(self) -> None:
         """Take the tasks of workers that are gone, where that can be written down: they are running no longer."""

@@ -36,7 +36,7 @@ class LocalTasks(Records):
 
     async def submit(self, new: NewTask) -> Accepted:
         """Put a task into the queue; see `protocols.TaskService`."""
-        after = tuple(dict.fromkeys([(await self._store.find(name)).id for name in new.after]))
+        after = tuple(dict.fromkeys([(await self._store.find(name)).id for name in dict.fromkeys(new.after)]))
         submitted = await desk.submit(self._house, _task(self._house, new, after), key=new.key)
         return Accepted(await self._details(submitted.record), submitted.created)
 
@@ -105,9 +105,15 @@ async def open_records(home: Path, environ: Mapping[str, str]) -> AsyncIterator[
         await store.close()
 
 
-def bounded(new: NewTask, limits: Limits) -> NewTask:
-    """The same task, with no limit looser than those in force: for callers who may not widen anything."""
-    return msgspec.structs.replace(new, **bounded_limits(_given(new), limits))
+def bounded(new: NewTask, settings: Settings) -> NewTask:
+    """The same task, with no limit looser than those in force: for callers who may not widen anything.
+
+    Raises:
+        UsageError: a limit cannot be so.
+    """
+    most = {"check_seconds": settings.check_seconds, "attempts": settings.queue.attempts}
+    others = {name: min(value, most[name]) for name in most if (value := getattr(new, name)) is not None}
+    return msgspec.structs.replace(new, **bounded_limits(_given(new), settings.limits), **others)
 
 
 def bounded_limits(asked: Mapping[str, float], limits: Limits) -> dict[str, float]:

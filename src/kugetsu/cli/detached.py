@@ -2,11 +2,12 @@
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import signal
 import sys
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -16,18 +17,21 @@ from kugetsu.app.tuning import tune_process
 from kugetsu.cli.detaching import DIRECTORY, Order, Told, settings_of
 from kugetsu.cli.exits import Exit
 from kugetsu.cli.foreground import run_in_foreground
+from kugetsu.cli.telling import telling
 from kugetsu.cli.views import open_view
 from kugetsu.config import Loaded, state_home
 from kugetsu.errors import KugetsuError, QueueFullError, StateConflictError, UsageError
-from kugetsu.gateway.notifications import Dispatcher
 from kugetsu.shadows import Shadow
+
+if TYPE_CHECKING:
+    from kugetsu.gateway.notifications import Dispatcher
 
 NEWS_SECONDS: Final = 900.0
 """How long the process stays for news that do not get through, as while Hermes restarts. What is left then goes out with the
 next process, or when a `kugetsu serve` runs."""
 
-_UNHEARD_SECONDS: Final = 3.0
-"""The same, where nobody is set up who could hear them."""
+_BRIEF_SECONDS: Final = 3.0
+"""The same, where nobody is set up who could hear them, or a signal ended the run."""
 
 
 def main() -> None:
@@ -71,21 +75,40 @@ async def _go_on(order: Order, loaded: Loaded, starter: _Starter) -> None:
         starter.tell(Told())
         if shadow is None:
             return
-        dispatcher = Dispatcher(house.store, house.settings, house.environ, house.clock, _say)
-        house.worker.listeners.append(dispatcher.wake)
-        async with dispatcher.running():
+        async with telling(house, order.task, _say) as dispatcher:
             with open_view("none", sys.stderr) as view:
-                await run_in_foreground(house, [shadow], view)
-            await dispatcher.drain(NEWS_SECONDS if house.settings.notify else _UNHEARD_SECONDS)
+                (report,) = await run_in_foreground(house, [shadow], view)
+            if dispatcher:
+                stopped = report.state == "pending"  # by a signal, for the next program to go on with
+                patient = house.settings.notify and not stopped
+                await _stay(dispatcher, order.task, NEWS_SECONDS if patient else _BRIEF_SECONDS)
+
+
+async def _stay(dispatcher: "Dispatcher", task: str, seconds: float) -> None:
+    """Stay for news that do not get through; a signal ends that, also where one has ended the run before."""
+    loop = asyncio.get_running_loop()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds) as patience:
+
+            def leave() -> None:
+                if not patience.expired():
+                    patience.reschedule(loop.time())
+
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, leave)
+            await dispatcher.drain(seconds, [task])
 
 
 async def _claimed(house: House, order: Order) -> Shadow | None:
-    """The shadow of the task; None when somebody works on it already."""
+    """The shadow of the task; None when somebody works on it already, or did since it was submitted."""
+    if order.submitted and (await find(house, order.task)).state != "pending":
+        return None
     house.capacity.gate.require_room_for_task()
     try:
         return await resume(house, order.task, order.limits)
     except StateConflictError:
-        if (await find(house, order.task)).state == "running":
+        state = (await find(house, order.task)).state
+        if (state == "running" and not order.limits) or (state != "pending" and order.submitted):
             return None
         raise
 
@@ -108,6 +131,8 @@ def _code(error: KugetsuError) -> Exit:
 def _leave_no_empty_log(order: Order) -> None:
     log: Path = state_home(os.environ) / DIRECTORY / f"{order.task}.log"
     with contextlib.suppress(OSError):
+        # Another process may have it too, and something to say later.
+        fcntl.flock(sys.stderr.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
         if not log.stat().st_size:
             log.unlink()
 

@@ -8,6 +8,7 @@ own: `systemd-run --user --scope kugetsu run --detach ...`), and the end of the 
 """
 
 import asyncio
+import fcntl
 import os
 import select
 import subprocess
@@ -44,12 +45,14 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
         limits: changed ones, by name.
         config_file: the user's settings file; empty for the usual one.
         descriptor: where it tells whether it has the task.
+        submitted: whether the task has just been submitted, so that it is all the same who begins with it.
     """
 
     task: str
     limits: dict[str, float]
     config_file: str
     descriptor: int
+    submitted: bool = False
 
 
 class Told(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -81,7 +84,7 @@ def run_detached(settled: "Settled", prompt: str, *, key: str = "") -> Accepted:
     accepted = asyncio.run(_submit(settled, prompt, key))
     if accepted.task.state != "pending":
         return accepted  # it was there already, and somebody has it or had it
-    go_on_detached(accepted.task.id, {}, settled.asked.config_file)
+    go_on_detached(accepted.task.id, {}, settled.asked.config_file, submitted=True)
     return msgspec.structs.replace(accepted, task=asyncio.run(_show(accepted.task.id)))
 
 
@@ -97,8 +100,10 @@ def resume_detached(task: str, limits: Mapping[str, float], config_file: Path | 
     return asyncio.run(_show(found))
 
 
-def go_on_detached(task: str, limits: Mapping[str, float], config_file: Path | None) -> None:
-    """Start the process that goes on with a task, and wait until it has it."""
+def go_on_detached(
+    task: str, limits: Mapping[str, float], config_file: Path | None, *, submitted: bool = False
+) -> None:
+    """Start the process that goes on with a task, and wait until it has it; for one just submitted, until anybody has."""
     directory = state_home(os.environ) / DIRECTORY
     log = directory / f"{task}.log"
     reading, writing = os.pipe()
@@ -107,11 +112,12 @@ def go_on_detached(task: str, limits: Mapping[str, float], config_file: Path | N
         limits=dict(limits),
         config_file=str(config_file.absolute()) if config_file else "",
         descriptor=writing,
+        submitted=submitted,
     )
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Not `with`: it outlives us, and whoever takes in orphans takes it in.
-        with open(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as said:  # noqa: PTH123 - a descriptor
+        with open(_open_log(log), "ab") as said:
             process = subprocess.Popen(
                 [sys.executable, "-m", "kugetsu.cli.detached", msgspec.json.encode(order).decode()],
                 stdin=subprocess.DEVNULL,
@@ -132,13 +138,27 @@ def go_on_detached(task: str, limits: Mapping[str, float], config_file: Path | N
         os.close(writing)
     told = _hear(reading)
     if told is None:
-        process.poll()
+        slow = process.poll() is None
         raise KugetsuError(
-            f"task {task} is in the queue, but its process did not begin{_last_words(log)}",
-            fix=f"kugetsu resume {task} --detach",
+            f"task {task} is in the queue, but its process {'has not begun yet' if slow else 'did not begin'}{_last_words(log)}",
+            fix=f"kugetsu {'show' if slow else 'resume'} {task}{'' if slow else ' --detach'}",
         )
     if told.error:
-        raise _error_of(told)
+        raise _error_of(task, told)
+
+
+def _open_log(log: Path) -> int:
+    """Open the log of a task, locked against a process that ends meanwhile and leaves no empty one."""
+    while True:
+        descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+            if os.fstat(descriptor).st_nlink:
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
 
 
 def _environment(home: Path) -> dict[str, str]:
@@ -162,14 +182,18 @@ def _hear(reading: int) -> Told | None:
     return msgspec.json.decode(data, type=Told)
 
 
-def _error_of(told: Told) -> KugetsuError:
+def _error_of(task: str, told: Told) -> KugetsuError:
     from kugetsu.cli.exits import Exit  # noqa: PLC0415 - needed only here
 
     match told.code:
         case Exit.USAGE:
             return UsageError(told.error, fix=told.fix)
         case Exit.NO_CAPACITY:
-            return QueueFullError(told.error, fix=told.fix, retry_after=60.0)
+            return QueueFullError(
+                f"task {task} does not run yet: {told.error}",
+                fix=f"later: kugetsu resume {task} --detach",
+                retry_after=60.0,
+            )
         case _:
             return KugetsuError(told.error, fix=told.fix)
 

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from kugetsu.app.house import House
@@ -14,6 +14,7 @@ from kugetsu.cli.exits import exit_code
 from kugetsu.cli.foreground import run_in_foreground
 from kugetsu.cli.options import notify, write_json
 from kugetsu.cli.saying import say
+from kugetsu.cli.telling import telling
 from kugetsu.cli.views import ViewKind, open_view, print_details, standing
 from kugetsu.config import Loaded, state_home
 from kugetsu.errors import KugetsuError
@@ -21,7 +22,8 @@ from kugetsu.shadows import Shadow
 from kugetsu.tasks import FINAL_STATES, TaskReport
 
 _NEWS_SECONDS: Final = 5.0
-"""How long the end of the program waits for news that do not get through at once."""
+"""How long the end of the program waits for news of its task that do not get through at once. What cannot be brought so soon is
+left to `serve`, or the next run."""
 
 MakeShadow = Callable[[House], Awaitable[Shadow]]
 
@@ -56,26 +58,13 @@ async def _do(loaded: Loaded, make: MakeShadow, name: str, view: ViewKind) -> Ta
         house.capacity.gate.require_room_for_task()
         shadow = await make(house)
         with open_view(view, sys.stderr) as shown:
-            async with _telling(house, shadow):
+            async with telling(house, shadow.task.id, say) as dispatcher:
                 (report,) = await run_in_foreground(house, [shadow], shown)
+                if dispatcher:
+                    await dispatcher.drain(_NEWS_SECONDS, [shadow.task.id])
         if view != "json" and report.state not in FINAL_STATES:
             await _say_what_next(house, report)
     return report
-
-
-@contextlib.asynccontextmanager
-async def _telling(house: House, shadow: Shadow) -> AsyncIterator[None]:
-    """Bring news of the task to those who are to hear of it. What cannot be brought soon is left to `serve`, or the next run."""
-    if not house.settings.notify:
-        yield
-        return
-    from kugetsu.gateway.notifications import Dispatcher  # noqa: PLC0415 - needed only where somebody is to hear
-
-    dispatcher = Dispatcher(house.store, house.settings, house.environ, house.clock, say)
-    house.worker.listeners.append(dispatcher.wake)
-    async with dispatcher.running([shadow.task.id]):
-        yield
-        await dispatcher.drain(_NEWS_SECONDS)
 
 
 async def _say_what_next(house: House, report: TaskReport) -> None:

@@ -2,6 +2,7 @@
 
 from kugetsu.config.bounds import (
     BudgetSettings,
+    ContextSettings,
     DiskSettings,
     LogFormat,
     LogLevel,
@@ -39,6 +40,7 @@ __all__ = [
     "DEFAULT_PORT",
     "PRESETS",
     "BudgetSettings",
+    "ContextSettings",
     "DiskSettings",
     "HookEvent",
     "HttpSettings",

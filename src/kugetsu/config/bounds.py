@@ -120,3 +120,31 @@ class LogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         require_not_negative(self, "file_mb", "files")
+
+
+class ContextSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What becomes of conversations that get long. Everything stays in the session; the model sees a note of what was there.
+
+    Attributes:
+        prune_at: share of the model's context window above which old outputs of tools are left out, all at once. Default
+            0.8. 0: never; a conversation that does not fit then fails.
+        prune_to: share of the window that they are pruned down to. Default 0.4. A lower one prunes less often, which keeps the
+            provider's cache of what was sent before useful for longer.
+        keep_turns: so many turns at the end stay as they are, as long as what is sent can fit at all. Default 5.
+        recall: give agents a tool that shows what was left out. Default true.
+    """
+
+    prune_at: float = 0.8
+    prune_to: float = 0.4
+    keep_turns: int = 5
+    recall: bool = True
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.prune_at <= 0.95:  # noqa: PLR2004 - something must be left for the reply
+            raise ValueError(f"`prune_at` must be from 0 (never) to 0.95, got {self.prune_at:g}")
+        if self.prune_at and not 0 < self.prune_to < self.prune_at:
+            raise ValueError(
+                f"`prune_to` must be above 0 and below `prune_at` ({self.prune_at:g}), got {self.prune_to:g}"
+            )
+        if self.keep_turns < 1:
+            raise ValueError(f"`keep_turns` must be 1 or more, got {self.keep_turns}")

@@ -65,7 +65,7 @@ class HttpSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         port: default 8787. 0: any free one, which the log names.
         body_kb: largest body of a request. Default 1,024.
         requests_per_minute: of one token, or of one address without a token. Default 6,000. 0: no limit.
-        failures_per_minute: requests of one address with a wrong token or signature; more are refused unseen. Default 30.
+        failures_per_minute: requests of one address with a wrong token or signature; after that only a right token is looked at. Default 30.
         streams: clients that follow events at the same time. Default 1,000.
         stream_seconds: a client that takes nothing for so long is dropped. Default 10.
         public_url: how users reach it through their proxy; only for links. Default: none.

@@ -7,6 +7,7 @@ import msgspec
 
 from kugetsu.config.bounds import (
     BudgetSettings,
+    ContextSettings,
     DiskSettings,
     LogSettings,
     LoopSettings,
@@ -249,6 +250,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         machine: how much of this machine agents may take.
         budgets: what all tasks together may use up in a day.
         loops: when an agent is told that it goes round in circles.
+        context: what becomes of conversations that get long.
         disk: how much of the disk may be taken, and for how long.
         log: what is written down about the program itself.
         fallback: `provider/model` that is asked while a task's own has no capacity. Empty: none, the task waits.
@@ -271,6 +273,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     machine: MachineSettings = MachineSettings()
     budgets: BudgetSettings = BudgetSettings()
     loops: LoopSettings = LoopSettings()
+    context: ContextSettings = ContextSettings()
     disk: DiskSettings = DiskSettings()
     log: LogSettings = LogSettings()
     fallback: str = ""

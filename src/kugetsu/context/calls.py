@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from kugetsu.context.stubs import is_stub
 from kugetsu.messages import AssistantMessage, Message, ToolCall, ToolResult
 
 _MOST_LINES: Final = 2_000
@@ -113,12 +114,14 @@ def _about(call: ToolCall, result: ToolResult) -> tuple[str, range]:
     arguments = arguments_of(call)
     if arguments is None or not isinstance(path := arguments.get("path"), str) or not path:
         return "", range(0)
+    if is_stub(result.text):
+        return posixpath.normpath(path), range(0)  # nobody sees it any more
     first, most = (_number(arguments.get(name)) for name in ("offset", "limit"))
     first, most = max(1, first), min(most or _MOST_LINES, _MOST_LINES)
     end = first + most
     if cut := _CONTINUES.search(result.text[-200:]):
         end = min(end, int(cut[1]))
-    return posixpath.normpath(path), range(first, max(first, end))
+    return posixpath.normpath(path), range(first, max(first + 1, end))
 
 
 def _number(value: object) -> int:

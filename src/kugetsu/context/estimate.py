@@ -21,7 +21,7 @@ _PART: Final = 256
 _FRAME: Final = 6
 """Tokens for the role, the name and the marks around a message or a call."""
 
-_IMAGE: Final = 1_500
+PICTURE: Final = 1_500
 """Tokens of a picture: what one of a million pixels costs; providers count from 85 to 6,000."""
 
 _SEALED: Final = 4
@@ -86,7 +86,7 @@ def _block(block: Text | Image | Thinking | ToolCall) -> int:
         case Thinking():
             return estimate_text(block.text) + len(block.redacted) // _SEALED
         case Image():
-            return _IMAGE
+            return PICTURE
         case ToolCall():
             return _FRAME + estimate_text(block.name) + estimate_text(block.arguments)
         case _:

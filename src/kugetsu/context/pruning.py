@@ -11,8 +11,8 @@ from typing import Any, Final
 import msgspec
 
 from kugetsu.context.calls import Done, arguments_of, done_calls, superseded_changes, superseded_reads
-from kugetsu.context.estimate import estimate_text
-from kugetsu.context.stubs import ArgumentsStub, ResultStub, Stub
+from kugetsu.context.estimate import PICTURE, estimate_text
+from kugetsu.context.stubs import MARK, ArgumentsStub, ResultStub, Stub
 from kugetsu.messages import Image, Message, ToolResult, encode_json, well_formed
 
 LEAST: Final = 400
@@ -20,9 +20,6 @@ LEAST: Final = 400
 
 _SPOKEN: Final = frozenset({"ask"})
 """Tools whose results are words of users."""
-
-_PICTURE: Final = 1_500
-"""Tokens of a picture, see `estimate`."""
 
 
 class Pruning(msgspec.Struct, frozen=True):
@@ -99,8 +96,8 @@ def _result(done: Done, ending: str) -> Iterator[_Candidate]:
     pictures = sum(isinstance(block, Image) for block in result.content)
     if result.name in _SPOKEN or (len(text) < LEAST and not pictures):
         return
-    stub = f"[pruned: {_what(result, pictures)} from turn {done.turn}{ending}]"
-    yield _Candidate(ResultStub(done.call.id, stub), estimate_text(text) + pictures * _PICTURE - estimate_text(stub))
+    stub = f"{MARK}{_what(result, pictures)} from turn {done.turn}{ending}]"
+    yield _Candidate(ResultStub(done.call.id, stub), estimate_text(text) + pictures * PICTURE - estimate_text(stub))
 
 
 def _what(result: ToolResult, pictures: int) -> str:
@@ -116,7 +113,10 @@ def _arguments(done: Done, reason: str) -> Iterator[_Candidate]:
     call = done.call
     if len(call.arguments) < LEAST or (arguments := arguments_of(call)) is None:
         return
-    shortened = encode_json(_shortened(arguments, reason)).decode()
+    try:
+        shortened = encode_json(_shortened(arguments, reason)).decode()
+    except (RecursionError, OverflowError):  # what can be read need not be fit to be written
+        return
     freed = estimate_text(call.arguments) - estimate_text(shortened)
     yield _Candidate(ArgumentsStub(call.id, shortened), freed if len(shortened) < len(call.arguments) else 0)
 
@@ -125,7 +125,7 @@ def _shortened(value: Any, reason: str) -> Any:  # noqa: ANN401 - any JSON
     """The same, with a note in the place of each long text."""
     match value:
         case str() if len(value) >= LEAST:
-            return f"[pruned: {len(value):,} characters; {reason}]"
+            return f"{MARK}{len(value):,} characters; {reason}]"
         case dict():
             return {name: _shortened(inside, reason) for name, inside in value.items()}
         case list():

@@ -1,11 +1,14 @@
 """What stands in a conversation where something was pruned."""
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
 
 from kugetsu.messages import AssistantMessage, Message, ReplyContent, Text, ToolCall, ToolResult
+
+MARK: Final = "[pruned: "
+"""How every stub begins."""
 
 
 class ResultStub(msgspec.Struct, frozen=True, gc=False, tag="result"):
@@ -33,6 +36,11 @@ class ArgumentsStub(msgspec.Struct, frozen=True, gc=False, tag="arguments"):
 
 
 Stub: TypeAlias = ResultStub | ArgumentsStub
+
+
+def is_stub(text: str) -> bool:
+    """Whether a text stands for one that was pruned."""
+    return text.startswith(MARK)
 
 
 def placed(messages: Sequence[Message], stubs: Sequence[Stub]) -> dict[int, Message]:

@@ -7,8 +7,10 @@ import asyncio
 import contextlib
 import errno
 import fcntl
+import math
 import os
 import stat
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -19,6 +21,7 @@ from kugetsu.errors import RecordError
 from kugetsu.protocols import WorkerInfo
 
 _MACHINE_ID: Final = Path("/etc/machine-id")
+_CALL_SECONDS: Final = 0.02
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -40,6 +43,8 @@ class Presences:
 
     def __init__(self, home: Path) -> None:
         self._directory = home / "workers"
+        self._called_at = -math.inf
+        self._calling: asyncio.TimerHandle | None = None
 
     @contextmanager
     def show(self, worker: str, on_call: Callable[[], None]) -> Iterator[None]:
@@ -81,7 +86,22 @@ class Presences:
                     path.unlink()
 
     def call_all(self) -> None:
-        """Tell every living worker to look at the queue now. Never raises: they look by themselves after a while."""
+        """Tell every living worker to look at the queue now. Never raises: they look by themselves after a while.
+
+        Who calls again at once, in an event loop, is heard a moment later, once for all calls of that moment.
+        """
+        wait = self._called_at + _CALL_SECONDS - time.monotonic()
+        if wait <= 0:
+            self._call_now()
+        elif self._calling is None:
+            try:
+                self._calling = asyncio.get_running_loop().call_later(wait, self._call_now)
+            except RuntimeError:
+                self._call_now()
+
+    def _call_now(self) -> None:
+        self._calling = None
+        self._called_at = time.monotonic()
         with contextlib.suppress(OSError):
             for path in list(self._directory.iterdir()):
                 _call(path)

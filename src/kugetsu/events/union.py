@@ -163,6 +163,36 @@ class TurnFinished(Stamped, frozen=True, tag="turn_finished"):
     usage: Usage
 
 
+class ContextPruned(Stamped, frozen=True, tag="context_pruned"):
+    """The conversation got too long for the model: old texts in it gave way to notes of what was there.
+
+    Attributes:
+        turn: the last one before.
+        texts: how many gave way.
+        before: about how many tokens the prompt had.
+        after: and has now.
+    """
+
+    turn: int
+    texts: int
+    before: int
+    after: int
+
+
+class ContextMeasured(Stamped, frozen=True, tag="context_measured"):
+    """A run of the agent is over: how much of what it sent a provider's cache of prefixes could serve.
+
+    Attributes:
+        calls: model calls of the run.
+        sent: estimated tokens of their prompts.
+        repeated: of these the ones that the prompt before had begun with too.
+    """
+
+    calls: int
+    sent: int
+    repeated: int
+
+
 class CheckStarted(Stamped, frozen=True, tag="check_started"):
     """The task's check command begins to run."""
 
@@ -235,6 +265,8 @@ Event: TypeAlias = (
     | ToolFinished
     | QuestionAsked
     | TurnFinished
+    | ContextPruned
+    | ContextMeasured
     | CheckStarted
     | CheckFinished
     | Noted

@@ -45,4 +45,7 @@ async def listening(house: House, say: Say, secret: str) -> AsyncIterator[HttpSe
         mcp=mount,
     )
     async with mount.running(), streams.running(), serving(parts) as server:
-        yield server
+        try:
+            yield server
+        finally:
+            mount.close()

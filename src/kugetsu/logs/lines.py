@@ -10,6 +10,8 @@ import msgspec
 from kugetsu.events import (
     CheckFinished,
     CheckStarted,
+    ContextMeasured,
+    ContextPruned,
     Event,
     EventsDropped,
     MessageDelivered,
@@ -89,11 +91,11 @@ class TaskLogger:
 def level_of(event: Event) -> int | None:
     """How important the line of an event is; None for events that have none."""
     match event:
-        case TaskStarted() | TaskResumed() | WorkspaceReady() | QuestionAsked() | Noted():
+        case TaskStarted() | TaskResumed() | WorkspaceReady() | QuestionAsked() | Noted() | ContextPruned():
             return logging.INFO
         case MessageDelivered(origin=origin):
             return None if origin == "prompt" else logging.INFO
-        case ReplyFinished() | ToolStarted() | ToolFinished() | TurnFinished() | CheckStarted():
+        case ReplyFinished() | ToolStarted() | ToolFinished() | TurnFinished() | CheckStarted() | ContextMeasured():
             return logging.DEBUG
         case ModelRetried() | EventsDropped():
             return logging.WARNING

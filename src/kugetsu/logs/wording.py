@@ -7,6 +7,8 @@ import msgspec
 from kugetsu.events import (
     CheckFinished,
     CheckStarted,
+    ContextMeasured,
+    ContextPruned,
     Event,
     EventsDropped,
     MessageDelivered,
@@ -96,6 +98,13 @@ def _said(event: Event, used: Used, words: Redactor) -> _Said:  # noqa: C901, PL
             return f"asks: {words.line(event.question, REASON)}", _call(event.call_id, words)
         case TurnFinished():
             return f"turn finished, {_spent(event.usage)} so far", _usage(event.usage)
+        case ContextPruned():
+            fields = {"texts": event.texts, "before": event.before, "after": event.after}
+            return f"{event.texts:,} old texts made room: {event.before:,} tokens are {event.after:,} now", fields
+        case ContextMeasured():
+            share = event.repeated / event.sent if event.sent else 0.0
+            fields = {"calls": event.calls, "sent": event.sent, "repeated": event.repeated}
+            return f"{share:.0%} of what the model was sent it had been sent before", fields
         case CheckStarted():
             command = words.line(event.command, TEXT)
             return f"check: {command}", {"command": command}

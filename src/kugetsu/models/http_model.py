@@ -1,7 +1,8 @@
 """A model over HTTP: what both wires share. A wire adds how a request is written and how its events are read."""
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Final, Protocol
 
 import msgspec
@@ -13,6 +14,9 @@ from kugetsu.models.http import Answer, Endpoint
 from kugetsu.models.limiter import Limiter, Patience
 from kugetsu.models.sse import EventParser, EventTooLargeError, ServerEvent
 from kugetsu.protocols import ModelInfo, ModelRequest
+
+_LEAST_WINDOW: Final = 2_048
+"""Tokens; a smaller window is not assumed, only believed when the provider names it."""
 
 _NOT_JSON: Final = (msgspec.MsgspecError, UnicodeError, RecursionError)
 
@@ -49,7 +53,7 @@ class HttpModel(ABC):
 
     Attributes:
         name: `provider/model`.
-        info: what is known of it.
+        info: what is known of it; its window is learned from calls that did not fit, for all who use it.
         limiter: of all calls of it.
     """
 
@@ -98,7 +102,7 @@ class HttpModel(ABC):
             ModelError: the call failed, or would have to wait longer.
         """
         reader, parser = self._reader(), EventParser()
-        with await self.limiter.enter(request.input_tokens, patience) as call:
+        with self._learning(request), await self.limiter.enter(request.input_tokens, patience) as call:
             async with self._endpoint.call(self._encoded(request)) as answer:
                 while not reader.finished:
                     chunk = await self._next(answer, reader)
@@ -117,6 +121,19 @@ class HttpModel(ABC):
                 call.ended(end.usage.tokens)
                 yield end
                 await answer.drain()
+
+    @contextmanager
+    def _learning(self, request: ModelRequest) -> Iterator[None]:
+        """Remember how large the window is when a request does not fit: what the provider says, else less than was sent."""
+        try:
+            yield
+        except ModelError as error:
+            if error.kind == "context_overflow":
+                believed = self.info.context_window
+                assumed = max(_LEAST_WINDOW, request.about_tokens * 4 // 5) if request.about_tokens else believed
+                window = error.window or min(believed, assumed)
+                self.info = msgspec.structs.replace(self.info, context_window=window)
+            raise
 
     async def _next(self, answer: Answer, reader: EventReader) -> bytes:
         """The next bytes; when the connection breaks after a complete reply, its end."""

@@ -124,8 +124,9 @@ class Models:
         if not file:
             raise ConfigError("`scripted:` names no file", fix="write scripted:FILE, with a script in YAML or JSON")
         path = Path(file).expanduser()
-        places = self._places.setdefault(file, {})
-        return ScriptedModel(load_script(path), f"{SCRIPTED}{path.name}", self._clock, places)
+        script = load_script(path)
+        places = self._places.setdefault(file, {})  # only now: nothing is kept of a name that was made up
+        return ScriptedModel(script, f"{SCRIPTED}{path.name}", self._clock, places)
 
     def _over_http(self, name: str) -> "HttpModel":
         provider, slash, model = name.partition("/")

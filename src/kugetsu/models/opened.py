@@ -23,17 +23,20 @@ class OpenedModel:
 
     Attributes:
         name: of its own.
-        info: what holds for both.
         own: see above.
     """
 
     def __init__(self, own: HttpModel, fallback: HttpModel | None, patience: Patience, longest: float) -> None:
         self.name = own.name
-        self.info = _common(own.info, fallback.info) if fallback else own.info
         self.own = own
         self._fallback = fallback
         self._patience = patience
         self._longest = longest
+
+    @property
+    def info(self) -> ModelInfo:
+        """What is known now, and holds for both."""
+        return _common(self.own.info, self._fallback.info) if self._fallback else self.own.info
 
     def stream(self, request: ModelRequest) -> AsyncIterator[Delta]:
         """Ask for one reply, piece by piece; see `protocols.Model`. The fallback's begins with a `ReplyStart`.

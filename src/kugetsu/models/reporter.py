@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 from urllib.parse import quote
 
+from kugetsu.context import Overflow, read_overflow
 from kugetsu.errors import ModelError, ModelFailure
 from kugetsu.models.error_body import ErrorBody, has_error, parse_error_body
 from kugetsu.models.failures import classify
@@ -79,8 +80,15 @@ class Reporter:
         wait = retry_after(headers, body, self._clock.now())
         kind = classify(status, body, waits=wait is not None)
         status = status or body.status
+        overflow = read_overflow(_sizes(body)) if kind == "context_overflow" else Overflow()
         return ModelError(
-            kind, self._message(kind, status, body.message), fix=self._fix(kind), retry_after=wait, status=status
+            kind,
+            self._message(kind, status, body.message),
+            fix=self._fix(kind),
+            retry_after=wait,
+            status=status,
+            window=overflow.window,
+            prompt=overflow.prompt,
         )
 
     def _message(self, kind: ModelFailure, status: int | None, text: str) -> str:
@@ -101,6 +109,12 @@ class Reporter:
         if kind == "not_found":
             return f"check the model's name and the base_url {self._base_url}"
         return _FIXES.get(kind, "")
+
+
+def _sizes(body: ErrorBody) -> str:
+    """What may say how large the window is: the message, and the fields that llama.cpp has for it."""
+    fields = (f"{name}={body.hints[name]}" for name in ("n_ctx", "n_prompt_tokens") if name in body.hints)
+    return " ".join([*fields, body.message])
 
 
 def _spellings(secrets: Iterable[str]) -> list[str]:

@@ -61,6 +61,7 @@ class ModelRequest(msgspec.Struct, frozen=True):
             For rehearsals, which know by it what comes next.
         input_tokens: the most tokens that the prompt can have; 0 when nobody counted. For rate limits.
         max_output: the most tokens that the reply may have; 0 for as many as the model gives.
+        about_tokens: about how many tokens the prompt has; 0 when nobody estimated. A model that it does not fit learns from it.
     """
 
     system: str
@@ -70,6 +71,7 @@ class ModelRequest(msgspec.Struct, frozen=True):
     replies: int | None = None
     input_tokens: int = 0
     max_output: int = 0
+    about_tokens: int = 0
 
 
 class Model(Protocol):
@@ -82,7 +84,7 @@ class Model(Protocol):
 
     @property
     def info(self) -> ModelInfo:
-        """What is known of it."""
+        """What is known of it now: that its window is another one than believed is learned from a call that did not fit."""
         ...
 
     def stream(self, request: ModelRequest) -> AsyncIterator[Delta]:

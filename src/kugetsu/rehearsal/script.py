@@ -1,12 +1,17 @@
 """The script of a rehearsal: what a scripted model says, turn by turn. Format documented in the README."""
 
 import json
+import os
+import stat
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
 from kugetsu.errors import ConfigError, ModelFailure
+
+_MOST_BYTES: Final = 16 * 2**20
+_LONGEST_NAME: Final = 500
 
 
 class ScriptedUsage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -102,10 +107,29 @@ def load_script(path: Path) -> Script:
         ConfigError: the file cannot be read, or is not of the format.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read the script {path}: {error}") from error
+        text = _read(path)
+    except (OSError, ValueError) as error:  # no UTF-8, or a name that no file can have
+        raise ConfigError(f"cannot read the script {str(path)[:_LONGEST_NAME]!r}: {error}") from error
     return parse_script(_parse(text, path), str(path))
+
+
+def _read(path: Path) -> str:
+    """The text of a file. Never blocks, whatever stands there: callers from elsewhere may have named it.
+
+    Raises:
+        OSError, ValueError: it cannot be read, is no text, no file or too large.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ValueError("it is no regular file")
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            data = file.read(_MOST_BYTES + 1)
+    finally:
+        os.close(descriptor)
+    if len(data) > _MOST_BYTES:
+        raise ValueError(f"it is larger than {_MOST_BYTES // 2**20} MB")
+    return data.decode()
 
 
 def _parse(text: str, path: Path) -> object:

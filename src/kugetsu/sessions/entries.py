@@ -4,6 +4,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
+from kugetsu.context import Stub
 from kugetsu.messages import AssistantMessage, ToolResult, Usage, UserMessage, encode_json
 
 
@@ -85,7 +86,19 @@ class Forked(msgspec.Struct, frozen=True, gc=False, tag="forked"):
     origin: str
 
 
-Entry: TypeAlias = Heard | Replied | Started | Finished | Checkpoint | Rewound | Renewed | Wasted | Forked
+class Pruned(msgspec.Struct, frozen=True, gc=False, tag="pruned"):
+    """Parts of the conversation made room: stubs stand in their place from here on. What they were stays in the log.
+
+    Attributes:
+        turn: the last one before; whoever goes back to it, or further, sees everything again.
+        stubs: what the model sees instead.
+    """
+
+    turn: int
+    stubs: tuple[Stub, ...]
+
+
+Entry: TypeAlias = Heard | Replied | Started | Finished | Checkpoint | Rewound | Renewed | Wasted | Forked | Pruned
 
 
 class LogLine(msgspec.Struct, frozen=True):

@@ -5,6 +5,7 @@ from typing import assert_never
 
 import msgspec
 
+from kugetsu.context import placed
 from kugetsu.messages import AssistantMessage, Message, ToolCall, ToolResult, UserMessage
 from kugetsu.sessions.circling import Circling
 from kugetsu.sessions.entries import (
@@ -13,6 +14,7 @@ from kugetsu.sessions.entries import (
     Finished,
     Forked,
     Heard,
+    Pruned,
     Renewed,
     Replied,
     Rewound,
@@ -41,11 +43,26 @@ class OpenTurn(msgspec.Struct):
         return tuple(call for call in self.reply.calls if call.id not in self.results)
 
 
+class _Removed(msgspec.Struct, frozen=True):
+    """What a pruning took away.
+
+    Attributes:
+        turn: as in its entry.
+        at: how many messages there were.
+        messages: by their place; empty once nobody can go back.
+    """
+
+    turn: int
+    at: int
+    messages: dict[int, Message]
+
+
 class Session:
     """A conversation as its log tells it. Each entry takes time for itself alone, however long the log is.
 
     Attributes:
-        messages: the conversation: all closed turns and what was heard; every call in it has its result.
+        messages: the conversation as the model sees it: all closed turns and what was heard, with stubs in place of what was
+            pruned; every call in it has its result.
         open: the turn that is not closed yet.
         turn: number of the last turn; the next one is one more.
         tally: all that was used, also by what was rewound.
@@ -68,6 +85,8 @@ class Session:
         self.circling = Circling()
         self._ends: dict[int, int] = {}
         self._heard: list[Message] = []
+        self._prunings: list[_Removed] = []
+        self._settled = False
         for entry in entries:
             self.apply(entry)
 
@@ -86,11 +105,21 @@ class Session:
         """What counts against the limits."""
         return self.tally.since(self.allowance)
 
+    @property
+    def same_from(self) -> int:
+        """How many messages there were at the last pruning: what providers counted before is no longer sent."""
+        return self._prunings[-1].at if self._prunings else 0
+
+    def settle(self) -> None:
+        """The log is told: from here on the session only goes forward, and lets go of what was pruned. May be called twice."""
+        self._settled = True
+        self._prunings = [msgspec.structs.replace(pruning, messages={}) for pruning in self._prunings[-1:]]
+
     def turns(self) -> list[int]:
         """The turns that can be rewound to, oldest first; 0 stands for the time before the first reply."""
         return list(self._ends)
 
-    def apply(self, entry: Entry) -> None:
+    def apply(self, entry: Entry) -> None:  # noqa: C901 - one case for each kind of entry
         """Take one more entry.
 
         Raises:
@@ -117,6 +146,8 @@ class Session:
             case Forked():
                 self.tally, self.allowance = Tally(), Tally()
                 self.circling = Circling()
+            case Pruned():
+                self._prune(entry)
             case _:
                 assert_never(entry)
 
@@ -165,9 +196,29 @@ class Session:
         self.messages.extend(self._heard)
         self._heard.clear()
 
+    def _prune(self, entry: Pruned) -> None:
+        if self.open is not None or entry.turn != self.turn:
+            raise ValueError(f"a pruning after turn {entry.turn} in turn {self.turn}")
+        removed = {}
+        for place, message in placed(self.messages, entry.stubs).items():
+            removed[place], self.messages[place] = self.messages[place], message
+        if self._settled:
+            self._prunings.clear()
+            removed = {}
+        self._prunings.append(_Removed(entry.turn, len(self.messages), removed))
+
+    def _unprune(self, turn: int) -> None:
+        """Put back what was pruned after a turn."""
+        while self._prunings and self._prunings[-1].turn >= turn:
+            for place, message in self._prunings.pop().messages.items():
+                self.messages[place] = message
+
     def _rewind(self, entry: Rewound) -> None:
+        if self._settled:
+            raise ValueError(f"it goes back to turn {entry.turn} while it is worked on")
         if entry.turn not in self._ends:
             raise ValueError(f"there is no turn {entry.turn} to rewind to")
+        self._unprune(entry.turn)
         del self.messages[self._ends[entry.turn] :]
         self._ends = {turn: end for turn, end in self._ends.items() if turn <= entry.turn}
         self.open = None

@@ -1,10 +1,13 @@
 """Who may do what over HTTP, and how often."""
 
+import tracemalloc
+
 import pytest
 
 from kugetsu.config import HttpSettings
 from kugetsu.errors import ConfigError, RecordError, UsageError
 from kugetsu.gateway.http.access import Access
+from kugetsu.gateway.http.origins import Origins
 from kugetsu.gateway.http.problems import Refusal
 from kugetsu.gateway.http.rates import Rates, who_is
 from kugetsu.gateway.http.tokens import digest_of, make_token, passing_token, proves, read_token
@@ -119,16 +122,23 @@ async def test_a_trusted_proxy_says_where_requests_come_from(user: CommandLine) 
             assert site.requests()[-1]["client"] == client
 
 
-async def test_too_many_wrong_tokens_are_refused_unseen(user: CommandLine) -> None:
+async def test_too_many_wrong_tokens_are_told_to_come_back_and_a_right_one_is_let_in(user: CommandLine) -> None:
     clock = FakeClock(auto=False)
     async with open_site(user, http=HttpSettings(port=0, failures_per_minute=4), clock=clock) as site:
         token = await site.token()
         answers = [await site.get("/v1/stats", passing_token()) for _ in range(3)]
         assert [got.status for got in answers] == [401, 401, 429]
-        got = await site.get("/v1/stats", token)
+        assert (await site.get("/v1/stats", token)).status == 200
+        got = await site.get("/v1/stats", passing_token())
         assert (got.status, got.problem) == (429, "rate-limited")
         clock.advance(int(got.headers["Retry-After"]))
-        assert (await site.get("/v1/stats", token)).status == 200
+        assert (await site.get("/v1/stats", passing_token())).status == 401
+
+
+async def test_wrong_tokens_of_others_on_this_machine_keep_nobody_out_who_needs_none(user: CommandLine) -> None:
+    async with open_site(user, http=HttpSettings(port=0, failures_per_minute=2)) as site:
+        assert [(await site.get("/v1/stats", passing_token())).status for _ in range(3)] == [401, 429, 429]
+        assert (await site.get("/v1/stats")).status == 200
 
 
 async def test_too_many_requests_are_told_when_to_come_back(user: CommandLine) -> None:
@@ -209,6 +219,27 @@ async def test_who_counted_once_is_not_let_in_while_nobody_can_look() -> None:
         await access.admit(None, "127.0.0.1", near=True)
 
 
+async def test_who_was_let_in_counts_for_as_long_as_it_would_be_let_in_anew() -> None:
+    clock, store, secret = FakeClock(auto=False), Unreadable(FakeClock()), passing_token()
+    access = Access(store, HttpSettings(), clock, secret)
+    nobody = await access.admit(None, "127.0.0.1", near=True)
+    served = await access.admit(f"Bearer {secret}", "127.0.0.1", near=True)
+    assert await access.counts(nobody)
+    kept, shown = make_token("ada", ["read"], 1.0)
+    await store.add_token(kept)
+    clock.advance(1)
+    ada = await access.admit(f"Bearer {shown}", "10.0.0.1", near=False)
+    assert [await access.counts(caller) for caller in (nobody, served, ada)] == [False, True, True]
+    await store.revoke_token("ada")
+    clock.advance(1)
+    assert [await access.counts(caller) for caller in (nobody, served, ada)] == [True, True, False]
+    store.broken = True
+    clock.advance(1)
+    assert await access.counts(served)
+    with pytest.raises(RecordError):
+        await access.counts(ada)
+
+
 async def test_an_access_without_a_token_of_this_start_takes_none_that_looks_like_one() -> None:
     access = Access(MemoryStore(), HttpSettings(), FakeClock())
     with pytest.raises(Refusal):
@@ -273,6 +304,25 @@ def test_whoever_has_one_address_of_a_network_has_all() -> None:
     assert who_is("2001:db8::1") == who_is("2001:db8:0:0:ffff::2") != who_is("2001:db8:0:1::1")
     assert who_is("::ffff:10.0.0.1") == who_is("10.0.0.1") != who_is("10.0.0.2")
     assert who_is("nonsense") == "nonsense"
+
+
+def test_names_that_strangers_make_up_take_no_memory() -> None:
+    origins = Origins(HttpSettings(hosts=("*",)))
+    tracemalloc.start()
+    try:
+        for number in range(2_000):
+            headers = {"host": f"{number}.{'X' * 20_000}", "origin": "http://x"}
+            with pytest.raises(Refusal):
+                origins.require_known({}, headers)
+            assert not origins.is_near(headers, "127.0.0.1")
+        assert tracemalloc.get_traced_memory()[0] < 2**20
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_public_url_that_is_none_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"`http\.public_url` is 'https://\[::1'"):
+        Origins(HttpSettings(public_url="https://[::1"))
 
 
 def test_a_proxy_that_is_no_address_is_named() -> None:

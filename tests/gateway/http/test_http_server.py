@@ -182,6 +182,17 @@ async def test_one_connection_too_many_is_told_to_come_back(user: CommandLine, m
             wire.writer.close()
 
 
+async def test_clients_take_no_more_than_their_part_of_the_files_that_may_be_open(
+    user: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kugetsu.gateway.http.server.most_files", lambda: 16)
+    async with open_site(user) as site:
+        wires = [await Wire.to(site) for _ in range(8)]
+        assert (await (await Wire.to(site)).rest()).startswith(b"HTTP/1.1 503 ")
+        for wire in wires:
+            wire.writer.close()
+
+
 async def _first_line(site: Site) -> bytes:
     wire = await Wire.to(site)
     with contextlib.suppress(ConnectionError):

@@ -180,6 +180,19 @@ async def test_a_call_for_which_there_is_no_place_to_wait_answers_at_once(busy: 
     assert time.monotonic() - began >= 0.4
 
 
+async def test_whoever_waits_is_answered_as_soon_as_there_are_no_more_places(busy: Call, user: CommandLine) -> None:
+    task = await use(busy, "kugetsu_submit", **job(user, *SLOW))
+    places = waiting.Places()
+    call = Call(service=busy.service, places=places)
+    async with asyncio.timeout(15), asyncio.TaskGroup() as group:
+        asking = group.create_task(use(call, "kugetsu_result", task=task["id"], wait_seconds=30))
+        await asyncio.sleep(0.3)  # whether it waits already or will, it is answered
+        places.close()
+        places.close()
+        assert (await asking)["id"] == task["id"]
+        await use(call, "kugetsu_result", task=task["id"], wait_seconds=30)
+
+
 async def test_nobody_waits_for_a_task_that_nobody_works_on(idle: Call, user: CommandLine) -> None:
     began = time.monotonic()
     await use(idle, "kugetsu_submit", **job(user, *WRITES), wait_seconds=30)

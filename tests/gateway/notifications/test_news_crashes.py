@@ -163,3 +163,27 @@ async def test_a_task_that_cannot_be_read_is_told_of_with_what_is_known(
         await news.settled("delivered")
     assert receiver.heard[0].body["message"] == "it broke"
     assert "say little" in news.said[0]
+
+
+async def test_news_keep_their_order_when_a_task_can_be_read_only_the_second_time(
+    clock: FakeClock, tmp_path: Path, receiver: Receiver
+) -> None:
+    class Once(MemoryStore):
+        refused = False
+
+        async def find(self, prefix: str) -> TaskRecord:
+            if not self.refused:
+                self.refused = True
+                raise RecordError("it is locked")
+            return await super().find(prefix)
+
+    store = Once(clock)
+    news = News(store, clock, tmp_path)
+    await news.finish("a", "paused", kind="paused")
+    await store.control("a", Resume())
+    await news.lab.claim()
+    await store.control("a", Pause())
+    await news.lab.die()
+    async with news.dispatcher(settings(ops=webhook(receiver.url, all=True))).running():
+        await news.settled("delivered", "delivered")
+    assert [heard.body["state"] for heard in receiver.heard] == ["paused", "completed"]

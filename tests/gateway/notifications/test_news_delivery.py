@@ -1,7 +1,10 @@
 """News on their way: each is brought once when all is well, and not lost when it is not."""
 
 import asyncio
+import hashlib
+import hmac
 import json
+import os
 
 import pytest
 from aiohttp import web
@@ -311,6 +314,37 @@ async def test_only_the_tasks_that_were_named_are_touched(news: News, receiver: 
         assert await dispatcher.drain(10) == 0
     assert [heard.task for heard in receiver.heard] == ["b"]
     assert {change.task for change in await news.store.changes()} == {"a"}
+
+
+async def test_a_program_that_ends_waits_for_the_news_of_its_own_task_alone(news: News, receiver: Receiver) -> None:
+    await news.finish("a")
+    await news.finish("b")
+    held = asyncio.Event()
+
+    async def hold(heard: Heard) -> web.StreamResponse:
+        if heard.task == "a":
+            await held.wait()
+        return web.Response()
+
+    receiver.script = [hold] * 2
+    targets = settings(ops=webhook(receiver.url, all=True))
+    async with news.dispatcher(targets).running() as dispatcher:
+        assert not await dispatcher.drain(10, ["b"])
+        assert {one.task: one.state for one in await news.store.deliveries()} == {"a": "pending", "b": "delivered"}
+        held.set()
+        assert not await dispatcher.drain(10)
+    assert len(receiver.heard) == 2
+
+
+async def test_a_secret_that_is_no_text_signs_as_the_bytes_that_it_is(memory_news: News, receiver: Receiver) -> None:
+    news = memory_news
+    news.environ["SECRET"] = os.fsdecode(b"\xff-secret")
+    await news.finish("a")
+    async with news.dispatcher(settings(ops=webhook(receiver.url, secret="", secret_env="SECRET", all=True))).running():
+        await news.settled("delivered")
+    (heard,) = receiver.heard
+    digest = hmac.new(b"\xff-secret", heard.raw, hashlib.sha256).hexdigest()
+    assert heard.headers["X-Hub-Signature-256"] == f"sha256={digest}"
 
 
 async def test_a_program_that_ends_tries_for_a_short_time_and_leaves_the_rest(news: News, receiver: Receiver) -> None:

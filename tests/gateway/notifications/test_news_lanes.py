@@ -59,7 +59,7 @@ def test_what_is_ours_for_too_short_a_time_is_left_to_be_taken_again() -> None:
     assert begun is not None
     assert begun.delivery.id == 2
     lane.ended(None, 0.0)
-    assert lane.idle
+    assert not lane.holds()
 
 
 def test_what_was_taken_again_waits_once() -> None:

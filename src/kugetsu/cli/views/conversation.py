@@ -9,7 +9,19 @@ from kugetsu.cli.views import amounts
 from kugetsu.cli.views.printing import width_of, write_lines
 from kugetsu.cli.views.text import block, one_line
 from kugetsu.messages import AssistantMessage, Image, InputContent, Message, Text, Thinking, ToolCall, UserMessage
-from kugetsu.sessions import Checkpoint, Entry, Finished, Forked, Heard, Renewed, Replied, Rewound, Started, Wasted
+from kugetsu.sessions import (
+    Checkpoint,
+    Entry,
+    Finished,
+    Forked,
+    Heard,
+    Pruned,
+    Renewed,
+    Replied,
+    Rewound,
+    Started,
+    Wasted,
+)
 
 if TYPE_CHECKING:
     from rich.text import Text as Line
@@ -76,6 +88,8 @@ def _entry(entry: Entry, width: int | None) -> list["Line"]:
             what = f"from here on a fork of {one_line(entry.origin)}"
         case Wasted():
             what = "a reply broke off and was asked for again"
+        case Pruned():
+            what = f"{len(entry.stubs)} old texts made room: from here on the model sees that they were there"
         case Started() | Checkpoint():
             return []
         case _:

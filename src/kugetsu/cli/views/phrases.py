@@ -9,6 +9,8 @@ from kugetsu.cli.views.text import first_line, last_line, one_line
 from kugetsu.events import (
     CheckFinished,
     CheckStarted,
+    ContextMeasured,
+    ContextPruned,
     Event,
     EventsDropped,
     MessageDelivered,
@@ -43,6 +45,9 @@ class _Subject(msgspec.Struct):
     pattern: Any = None
 
 
+_MANY: Final = 10
+"""Calls; fewer say nothing of how well a cache could serve them."""
+
 _subjects: Final = msgspec.json.Decoder(_Subject)
 
 
@@ -67,6 +72,12 @@ def phrase(event: Event) -> str:  # noqa: C901, PLR0912 - one case for each kind
             return f"turn {event.turn} {_tool_end(event)}"
         case QuestionAsked():
             return f"asks: {one_line(event.question)}"
+        case ContextPruned():
+            what = f"{amounts.counted(event.texts, 'old text')} made room"
+            return f"{what}: about {amounts.tokens(event.before)} tokens are {amounts.tokens(event.after)} now"
+        case ContextMeasured():
+            share = event.repeated / event.sent if event.sent else 0.0
+            return f"{share:.0%} of what the model was sent it had been sent before" if event.calls >= _MANY else ""
         case CheckStarted():
             return f"check: {one_line(event.command)}"
         case CheckFinished():

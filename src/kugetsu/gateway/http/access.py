@@ -52,18 +52,30 @@ class Access:
             Refusal: `unauthorised`, or `rate-limited`.
             RecordError: nobody knows, because the tokens cannot be read.
         """
-        self.require_few_failures(address)
         if authorization is None:
             if not near or await self._known():
                 raise Refusal("unauthorised", "the request has no token", fix=_MAKE_ONE)
             caller, payer = Caller("local", _ALL, address), who_is(address)
         elif (known := await self._recognised(authorization)) is None:
+            # Only who is wrong is sent away: others may have the same address, on this machine or behind a proxy.
+            self.require_few_failures(address)
             self.failed(address)
             raise Refusal("unauthorised", "the token is none that counts", fix=_MAKE_ONE)
         else:
-            caller, payer = Caller(known.name, frozenset(known.scopes), address), f"token {known.id}"
+            caller, payer = Caller(known.name, frozenset(known.scopes), address, known.id), f"token {known.id}"
         self._pay(payer)
         return caller
+
+    async def counts(self, caller: Caller) -> bool:
+        """Whether somebody who was let in would still be: a token may be revoked, or a first one made, meanwhile.
+
+        Raises:
+            RecordError: nobody knows, because the tokens cannot be read.
+        """
+        if self._passing and caller.token == self._passing.id:
+            return True
+        known = await self._known()
+        return caller.token in known if caller.token else not known
 
     def pass_by(self, address: str) -> None:
         """Count a request that needs no token.

@@ -5,6 +5,7 @@ import traceback
 from functools import partial
 from typing import Any, Final
 
+from kugetsu.errors import RecordError
 from kugetsu.gateway.http import forms
 from kugetsu.gateway.http.access import Access, require_scope
 from kugetsu.gateway.http.bodies import ClientGoneError
@@ -12,7 +13,7 @@ from kugetsu.gateway.http.calls import Answer, Call, Inside, as_problem
 from kugetsu.gateway.http.openapi import document
 from kugetsu.gateway.http.operations import OPERATIONS, Operation
 from kugetsu.gateway.http.origins import Origins
-from kugetsu.gateway.http.parts import AsgiScope, Message, Parts, Receive, Send
+from kugetsu.gateway.http.parts import COUNTS, AsgiScope, Message, Parts, Receive, Send
 from kugetsu.gateway.http.problems import Refusal, is_foreseen
 from kugetsu.gateway.http.routes import Routes
 
@@ -97,7 +98,7 @@ class Application:
             ):  # too late to say it: the connection is cut, which tells the client that something is missing
                 raise
             await call.body.skip()
-            await as_problem(error).send(send_on, close=not call.body.whole)
+            await as_problem(_told(error, call)).send(send_on, close=not call.body.whole)
         finally:
             self._note(scope, seen)
 
@@ -108,6 +109,8 @@ class Application:
         await self._let_in(call, operation)
         seen.caller = call.caller.name if call.caller else ""
         reply = await operation.do(call, await self._asked(call, operation))
+        if operation.streams and call.caller is not None:
+            call.scope[COUNTS] = partial(self.access.counts, call.caller)
         if isinstance(reply, Answer):
             await reply.send(send, close=not call.body.whole or self._inside.closed)
         else:
@@ -189,6 +192,13 @@ def application(parts: Parts) -> Application:
 
 def _reader(operation: Operation) -> forms.BodyReader[Any] | forms.QueryReader[Any]:
     return forms.BodyReader(operation.asked) if operation.take == "json" else forms.QueryReader(operation.asked)
+
+
+def _told(error: Exception, call: Call) -> Exception:
+    """An error as its caller may hear it: who is not known hears nothing of where things are on this machine."""
+    if isinstance(error, RecordError) and call.caller is None:
+        return RecordError("what is kept cannot be used at present", fix="`kugetsu doctor` says more on that machine")
+    return error
 
 
 def _request_id(given: str) -> str:

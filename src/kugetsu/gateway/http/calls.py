@@ -1,10 +1,12 @@
 """One request on its way through the application, and what it is answered with."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final, NamedTuple
 
+from kugetsu.errors import RecordError
 from kugetsu.gateway.http.access import FRESH_SECONDS, Access
 from kugetsu.gateway.http.bodies import Body
 from kugetsu.gateway.http.metrics import Metrics
@@ -63,7 +65,9 @@ class Inside:
         self.stopping = False
         self.closed = False
         self._describe = describe
-        self._ready_at = float("-inf")
+        self._looking = asyncio.Lock()
+        self._looked_at = float("-inf")
+        self._unready = ""
 
     @cached_property
     def document(self) -> bytes:
@@ -71,7 +75,7 @@ class Inside:
         return self._describe()
 
     async def require_ready(self) -> None:
-        """Look whether requests can be served; what was found is believed for a second.
+        """Look whether requests can be served; what was found is believed for a second, however many ask meanwhile.
 
         Raises:
             Refusal: `stopping`.
@@ -79,9 +83,20 @@ class Inside:
         """
         if self.stopping:
             raise Refusal("stopping", "the server is stopping")
-        if self.parts.clock.monotonic() - self._ready_at >= FRESH_SECONDS:
+        async with self._looking:
+            if self.parts.clock.monotonic() - self._looked_at >= FRESH_SECONDS:
+                self._unready = await self._why_unready()
+                self._looked_at = self.parts.clock.monotonic()
+        if self._unready:
+            raise RecordError(self._unready)
+
+    async def _why_unready(self) -> str:
+        """What is wrong with the store; empty for nothing."""
+        try:
             await self.parts.ready()
-            self._ready_at = self.parts.clock.monotonic()
+        except RecordError as error:
+            return error.message
+        return ""
 
 
 @dataclass(slots=True)

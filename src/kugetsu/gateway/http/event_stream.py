@@ -5,7 +5,7 @@ Format: https://html.spec.whatwg.org/multipage/server-sent-events.html.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from starlette.responses import Response
@@ -15,6 +15,7 @@ from kugetsu.concurrency import first_error
 from kugetsu.errors import KugetsuError
 from kugetsu.gateway.http.connections import Connection
 from kugetsu.gateway.http.cursors import Cursor
+from kugetsu.gateway.http.parts import COUNTS
 from kugetsu.gateway.http.tail import Listener, Tail
 
 PING_SECONDS: Final = 15.0
@@ -22,6 +23,7 @@ PING_SECONDS: Final = 15.0
 
 _PING: Final = b": ping\n\n"
 _STOPPED: Final = b'event: end\ndata: {"reason":"shutdown"}\n\n'
+_REFUSED: Final = b'event: end\ndata: {"reason":"unauthorised"}\n\n'
 _NOTICE_SECONDS: Final = 1.0
 
 _HEADERS: Final = {
@@ -87,9 +89,11 @@ class EventStream(Response):
         self._followers = seat.followers
         self._seconds = seconds
         self._gone = False
+        self._counts: Callable[[], Awaitable[bool]] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it; returns when everything was sent, the client is gone, or the server stops."""
+        """Send it; returns when everything was sent, the client is gone or may no longer hear it, or the server stops."""
+        self._counts = scope.get(COUNTS)
         try:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             if scope["method"] == "HEAD":
@@ -117,6 +121,9 @@ class EventStream(Response):
             while not (self._gone or self._cursor.over):
                 listener.heard()
                 piece = await self._cursor.next()
+                if self._counts is not None and not await self._counts():
+                    await self._send(send, _REFUSED)
+                    break
                 await self._send(send, piece)
                 if self._followers.closing and not self._cursor.over:
                     await self._send(send, _STOPPED)

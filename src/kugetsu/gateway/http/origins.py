@@ -2,7 +2,6 @@
 
 import ipaddress
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -10,7 +9,6 @@ from kugetsu.config import HttpSettings
 from kugetsu.errors import ConfigError
 from kugetsu.gateway.http.problems import Refusal
 
-_KNOWN: Final = 4_096
 _MOST_HOPS: Final = 32
 _MARKS_OF_PROXIES: Final = ("x-forwarded-for", "forwarded", "x-real-ip", "via", "x-forwarded-host")
 
@@ -27,14 +25,14 @@ class Origins:
         local: whether the server listens on a loopback address.
 
     Raises:
-        ConfigError: a trusted proxy is no address.
+        ConfigError: a trusted proxy is no address, or the public URL is none.
     """
 
     def __init__(self, settings: HttpSettings) -> None:
         self.local = is_loopback(settings.host)
         self._proxies = tuple(_network(text) for text in settings.trusted_proxies)
         self._any_name = "*" in settings.hosts
-        public = urlsplit(settings.public_url).netloc
+        public = _public(settings.public_url)
         self._names = {"localhost", *(name_of(text) for text in (settings.host, public, *settings.hosts) if text)}
 
     def address(self, scope: Mapping[str, Any], headers: Mapping[str, str]) -> str:
@@ -93,7 +91,6 @@ class Origins:
         return server is not None and name == str(server[0]).lower()
 
 
-@lru_cache(maxsize=_KNOWN)
 def is_loopback(host: str) -> bool:
     """Whether an address or a name is this machine and nobody else can come in there."""
     if host.lower() == "localhost":
@@ -104,7 +101,6 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-@lru_cache(maxsize=_KNOWN)
 def name_of(host: str) -> str:
     """The name in a `Host` header, in small letters: without port, an IPv6 address without its brackets."""
     host = host.strip().lower()
@@ -120,6 +116,16 @@ def urlsplit_netloc(origin: str) -> str:
     except ValueError:
         return ""
     return found.netloc.lower() if found.scheme in {"http", "https"} else ""
+
+
+def _public(url: str) -> str:
+    """Host and port of the public URL; empty for none."""
+    try:
+        return urlsplit(url).netloc
+    except ValueError:
+        raise ConfigError(
+            f"`http.public_url` is {url[:200]!a}, which is no URL", fix="write for example https://kugetsu.example.org"
+        ) from None
 
 
 def _network(text: str) -> _Network:

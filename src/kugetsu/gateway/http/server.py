@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import resource
 import socket
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Final
@@ -13,7 +15,7 @@ from kugetsu.concurrency import first_error
 from kugetsu.gateway.http.application import Application, application
 from kugetsu.gateway.http.deadlines import Connections
 from kugetsu.gateway.http.parts import Parts
-from kugetsu.gateway.http.sockets import listen, url_of
+from kugetsu.gateway.http.sockets import BACKLOG, listen, url_of
 
 GRACE_SECONDS: Final = 5.0
 """How long requests under way may take when the server stops."""
@@ -103,7 +105,8 @@ async def serving(parts: Parts, *, grace: float = GRACE_SECONDS) -> AsyncIterato
 
 
 def _server(app: Application, parts: Parts, grace: float) -> _Quiet:
-    most = parts.settings.http.streams + _MORE_CONNECTIONS
+    files = most_files()
+    most = min(parts.settings.http.streams + _MORE_CONNECTIONS, files // 2)
     kind = type("Connections", (Connections,), {"most": most})
     return _Quiet(
         uvicorn.Config(
@@ -119,8 +122,15 @@ def _server(app: Application, parts: Parts, grace: float) -> _Quiet:
             timeout_keep_alive=_KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=max(1, round(grace)),
             h11_max_incomplete_event_size=_HEAD_BYTES,
+            backlog=min(BACKLOG, max(1, files // 8)),  # so many are accepted before one can be refused
         )
     )
+
+
+def most_files() -> int:
+    """Files that this process may have open: clients take no more than their part of them, for agents need some, too."""
+    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return sys.maxsize if most == resource.RLIM_INFINITY else most
 
 
 async def _end_all(server: uvicorn.Server) -> None:

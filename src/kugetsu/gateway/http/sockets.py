@@ -7,7 +7,9 @@ from typing import Final
 from kugetsu.config import HttpSettings
 from kugetsu.errors import ConfigError
 
-_BACKLOG: Final = 2_048
+BACKLOG: Final = 2_048
+"""Connections that wait to be accepted."""
+
 _ANY: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - said in place of addresses that nobody can call
 
 
@@ -56,7 +58,7 @@ def _bound(family: socket.AddressFamily, address: str, port: int) -> socket.sock
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         made.setblocking(False)
         made.bind((address, port))
-        made.listen(_BACKLOG)
+        made.listen(BACKLOG)
     except OSError:
         made.close()
         raise

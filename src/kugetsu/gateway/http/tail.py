@@ -18,6 +18,9 @@ RING_BYTES: Final = 8 * 2**20
 
 _PAGE: Final = 200
 _SOON_SECONDS: Final = 0.02
+_SOON_EACH: Final = 0.0005
+"""Added for each who listens: waking hundreds for every single event would cost more than all else."""
+
 _TROUBLE_SECONDS: Final = 1.0
 
 _logger: Final = logging.getLogger(__name__)
@@ -121,9 +124,10 @@ class Tail:
                 listener.tell()
 
     async def _rest(self) -> None:
-        await asyncio.sleep(_SOON_SECONDS)  # however often it is called
+        soon = min(LOOK_SECONDS, _SOON_SECONDS + _SOON_EACH * sum(map(len, self._listeners.values())))
+        await asyncio.sleep(soon)  # however often it is called
         try:
-            async with asyncio.timeout(LOOK_SECONDS - _SOON_SECONDS):
+            async with asyncio.timeout(LOOK_SECONDS - soon):
                 await self._called.wait()
         except TimeoutError:
             pass

@@ -33,7 +33,7 @@ async def submit(call: Call, new: NewTask) -> Answer:
         new = msgspec.structs.replace(new, key=key)
     new = msgspec.structs.replace(new, repo=named_elsewhere(new.repo))
     if not call.is_admin:
-        new = bounded(new, call.parts.limits)
+        new = bounded(new, call.parts.settings)
     accepted = await call.parts.service.submit(new)
     where = Header(b"location", f"/v1/tasks/{quote(accepted.task.id, safe='')}".encode())
     return as_json(accepted.task, 202 if accepted.created else 200, (where,))

@@ -69,6 +69,10 @@ class McpMount:
                 self._group = None
                 self._stop.set()
 
+    def close(self) -> None:
+        """Let calls that wait for a task answer how it stands now. May be called twice."""
+        self._places.close()
+
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if CALLER not in scope:

@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Final, TypeAlias
 
 from kugetsu.concurrency import first_error
@@ -30,11 +30,31 @@ class Places:
 
     def __init__(self, most: int = MOST_WAITING) -> None:
         self._free = most
+        self._closed = False
+        self._waiting: set[asyncio.Timeout] = set()
+
+    def close(self) -> None:
+        """Let all who wait answer now, and nobody wait any more. May be called twice."""
+        self._closed = True
+        for waiting in self._waiting:
+            if not waiting.expired():
+                waiting.reschedule(0.0)
+
+    @asynccontextmanager
+    async def waiting(self, seconds: float) -> AsyncIterator[None]:
+        """Do the block for so long at most, and no longer than until `close`."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds) as limit:
+                self._waiting.add(limit)
+                try:
+                    yield
+                finally:
+                    self._waiting.discard(limit)
 
     @contextmanager
     def one(self) -> Iterator[bool]:
         """Take a place while the block runs; says whether there was one."""
-        found = self._free > 0
+        found = self._free > 0 and not self._closed
         self._free -= found
         try:
             yield found
@@ -69,9 +89,8 @@ async def wait_for(
         with first_error():
             async with asyncio.TaskGroup() as group:
                 telling = group.create_task(_tell(news, seconds, progress))
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(seconds):
-                        await _follow(service, task, news)
+                async with places.waiting(seconds):
+                    await _follow(service, task, news)
                 telling.cancel()
     return await service.show(task.id)
 

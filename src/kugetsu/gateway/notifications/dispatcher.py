@@ -33,6 +33,9 @@ _MOST_RUNNING: Final = 64
 _MOST_TAKEN: Final = 16
 """Deliveries that are taken in one go: no target can have more of them in hand before it is known to be slow."""
 
+_PAGE: Final = 50
+"""Deliveries that are looked at in one go."""
+
 _MARGIN_SECONDS: Final = 5.0
 _WRITES: Final = 5
 """How often it is tried to write down how an attempt ended."""
@@ -74,9 +77,11 @@ class Dispatcher:
         self._router = Router(store, settings, environ, clock, say)
         self._sender = Sender(settings, environ, clock)
         self._lanes: dict[str, Lane] = {}
-        self._trying: set[int] = set()
+        self._trying: dict[int, str] = {}
+        self._taking = False
         self._unready: set[str] = set()
         self._tasks: tuple[str, ...] = ()
+        self._awaited: tuple[str, ...] = ()
         self._called = asyncio.Event()
         self._rested = asyncio.Event()
         self._troubled = False
@@ -108,15 +113,17 @@ class Dispatcher:
                     for helper in helpers:
                         helper.cancel()
 
-    async def drain(self, seconds: float) -> int:
+    async def drain(self, seconds: float, tasks: Collection[str] = ()) -> bool:
         """Go on until nothing is due any more, but not for long: for a program that is about to end. Never raises.
 
         Args:
             seconds: how long at most; what is due again within this time is tried again.
+            tasks: ids of those whose news are waited for; empty for all that this one works for.
 
         Returns:
-            How many deliveries are still on their way. They are left to whoever comes next.
+            Whether any are still on their way. They are left to whoever comes next.
         """
+        self._awaited = tuple(tasks) or self._tasks
         end = self._clock.now() + seconds
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
@@ -124,23 +131,34 @@ class Dispatcher:
                     self._rested.clear()
                     self.wake()
                     await self._rested.wait()
-                    left = await self._pending()
-                    if left is not None and not any(self._may_arrive(one, end) for one in left):
-                        return len(left)
+                    if not (await self._pending(end) or self._taking or self._in_hand()):
+                        break
                     await self._clock.sleep(POLL_SECONDS / 4)
-        return len(await self._pending() or ())
+        return await self._pending()
+
+    async def _pending(self, until: float | None = None) -> bool:
+        """Whether news that are waited for are on their way, and can go out by then; True as well when nobody can tell."""
+        before = 0
+        try:
+            while page := await self._store.deliveries(
+                states=["pending"], tasks=self._awaited, most=_PAGE, before=before
+            ):
+                if until is None or any(self._may_arrive(one, until) for one in page):
+                    return True
+                before = page[-1].id
+        except RecordError as error:
+            self._trouble(error)
+            return True
+        return False
 
     def _may_arrive(self, delivery: Delivery, end: float) -> bool:
         """Whether it is due by then, and its target is not known to be unusable from here."""
         return delivery.due_at <= end and not (delivery.attempts and delivery.target in self._unready)
 
-    async def _pending(self) -> list[Delivery] | None:
-        """What is still on its way; None when nobody can tell."""
-        try:
-            return await self._store.deliveries(states=["pending"], tasks=self._tasks)
-        except RecordError as error:
-            self._trouble(error)
-            return None
+    def _in_hand(self) -> bool:
+        """Whether news that are waited for are being sent, or wait here for their turn."""
+        trying = any(not self._awaited or task in self._awaited for task in self._trying.values())
+        return trying or any(lane.holds(self._awaited) for lane in self._lanes.values())
 
     async def _tick(self) -> None:
         while True:
@@ -169,7 +187,7 @@ class Dispatcher:
                     more = False
                 if more:
                     continue
-                if not self._trying and all(lane.idle for lane in self._lanes.values()):
+                if not self._in_hand():
                     self._rested.set()
                 await self._called.wait()
 
@@ -192,7 +210,11 @@ class Dispatcher:
         """Take what is due and sort it; how much there was."""
         now = self._clock.monotonic()
         busy = [name for name, lane in self._lanes.items() if lane.full(now)]
-        taken = await self._store.take_deliveries(self._lease_seconds, most, tasks=self._tasks, skip=busy)
+        self._taking = True
+        try:
+            taken = await self._store.take_deliveries(self._lease_seconds, most, tasks=self._tasks, skip=busy)
+        finally:
+            self._taking = False
         for delivery in taken:
             if delivery.id in self._trying:
                 continue  # the clock was set, or the machine slept
@@ -205,7 +227,7 @@ class Dispatcher:
         if name not in self._settings.notify:
             needed = 0.0  # nothing is sent
         while held := lane.next(self._clock.monotonic(), needed):
-            self._trying.add(held.delivery.id)
+            self._trying[held.delivery.id] = held.delivery.task
             attempts.create_task(self._attempt(lane, held.delivery))
 
     async def _attempt(self, lane: Lane, delivery: Delivery) -> None:
@@ -221,7 +243,7 @@ class Dispatcher:
             self._tell(delivery, attempt, was_down=was_down, down=lane.down)
             await self._write_down(delivery, attempt)
         finally:
-            self._trying.discard(delivery.id)
+            self._trying.pop(delivery.id, None)
             self._called.set()
 
     async def _send(self, delivery: Delivery) -> Attempt:

@@ -2,6 +2,7 @@
 
 import random
 from collections import deque
+from collections.abc import Collection
 from typing import Final
 
 import msgspec
@@ -64,10 +65,9 @@ class Lane:
         """Whether nothing got through the last time."""
         return self._failures > 0
 
-    @property
-    def idle(self) -> bool:
-        """Whether nothing is in hand."""
-        return not (self.running or self._waiting)
+    def holds(self, tasks: Collection[str] = ()) -> bool:
+        """Whether news of one of these tasks, or of any when none is named, wait here for their turn."""
+        return any(not tasks or held.delivery.task in tasks for held in self._waiting)
 
     def room(self, now: float) -> int:
         """How many attempts more may begin; `now` is of the monotonic clock."""

@@ -56,11 +56,16 @@ class Router:
         """
         changes = await self._store.changes(tasks=tasks, most=_MOST)
         news: dict[int, list[News]] = {}
+        put_off: set[str] = set()
         for change in changes:
             if change.state not in self._heard:
                 news[change.id] = []
+            elif change.task in put_off:
+                continue  # its news are told in their order
             elif (found := await self._news(change)) is not None:
                 news[change.id] = found
+            else:
+                put_off.add(change.task)
         if news:
             await self._store.route(news)
         return len(changes) == _MOST and len(news) == _MOST

@@ -40,7 +40,7 @@ def signed(body: bytes, secret: str, now: float) -> dict[str, str]:
     """The headers that prove where a body comes from, in both ways that Hermes takes; none without a secret."""
     if not secret:
         return {}
-    stamp, key = str(int(now)), secret.encode()
+    stamp, key = str(int(now)), secret.encode("utf-8", "surrogateescape")  # a variable may hold any bytes
     fresh = hmac.new(key, stamp.encode() + b"." + body, hashlib.sha256).hexdigest()
     return {
         "X-Webhook-Timestamp": stamp,
