@@ -21,10 +21,11 @@ _SPOKEN: Final = ("steer", "answer")
 _MOST_LISTED: Final = 15
 _MOST_DIFF: Final = 12_000
 _TASK: Final = re.compile(r"[^\s\x00-\x1f\x7f]{1,300}")
+_ENDING: Final = "Task {id} ends as soon as its agent lets go ({state}); its work is kept on its branch."
 _DONE: Final = {
     "steer": "The agent of task {id} is told ({state}).",
     "answer": "Task {id} has its answer and goes on ({state}).",
-    "cancel": "Task {id} ends ({state}); its work is kept on its branch.",
+    "cancel": "Task {id} is cancelled; its work is kept on its branch.",
     "pause": "Task {id} rests after its current turn ({state}).",
     "resume": "Task {id} goes on ({state}).",
     "retry": "Task {id} is tried again ({state}).",
@@ -81,7 +82,8 @@ class Desk:
         if verb in _SPOKEN and not text.strip():
             raise Trouble(f"there is nothing to {verb} with", fix="give the words as `text`")
         done = self.tasks.control(_named(task), verb, self._body(verb, text))
-        return _DONE[verb].format(id=done.get("id", task), state=words.state(done))
+        said = _ENDING if verb == "cancel" and done.get("state") != "cancelled" else _DONE[verb]
+        return said.format(id=done.get("id", task), state=words.state(done))
 
     def result(self, task: str, *, diff: bool = False) -> str:
         """What came out of a task, with the patch if that is wanted."""

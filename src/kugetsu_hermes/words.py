@@ -68,7 +68,8 @@ def accepted(task: Json, *, created: bool, told: bool) -> str:
         if told
         else "Nobody is told when it is done: look with kugetsu_status, then kugetsu_result."
     )
-    served = "" if task.get("served", True) else " No worker runs now: it starts once `kugetsu serve` does."
+    waits = task.get("state") == "pending" and not task.get("served", True)
+    served = " No worker runs now: it starts once `kugetsu serve` does." if waits else ""
     return f"Task {task.get('id')} is accepted ({state(task)}).{served} {news}"
 
 

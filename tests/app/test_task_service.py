@@ -169,8 +169,8 @@ async def test_a_place_without_a_store_is_looked_at_without_making_one(tmp_path:
 def test_who_may_widen_nothing_gets_the_stricter_of_both_limits() -> None:
     limits = Limits(usd=2, turns=10)
     settings = Settings(limits=limits, check_seconds=60.0, queue=QueueSettings(attempts=2))
-    new = bounded(NewTask(prompt="x", usd=5, turns=3, tokens=0, attempts=9), settings)
-    assert (new.usd, new.turns, new.tokens, new.idle_seconds, new.attempts) == (2, 3, limits.tokens, None, 3)
+    new = bounded(NewTask(prompt="x", usd=5, turns=3, tokens=0), settings)
+    assert (new.usd, new.turns, new.tokens, new.idle_seconds) == (2, 3, limits.tokens, None)
     assert (new.check_seconds, new.attempts) == (None, None)
     new = bounded(NewTask(prompt="x", check_seconds=1e9, attempts=10**9), settings)
     assert (new.check_seconds, new.attempts) == (60.0, 2)

@@ -119,6 +119,18 @@ def test_what_cannot_run_is_refused_before_anything_is_stored(ada: CommandLine) 
     assert ada.tasks() == []
 
 
+def test_short_memory_refuses_a_second_process_and_lets_the_first_go_on(ada: CommandLine) -> None:
+    first = detach(ada, ada.script(*SLOW))
+    ada.environ |= {"KUGETSU_MACHINE_RESERVE_MB": "100000000"}
+    refused = ada.run("run", "--detach", "--json", "--repo", str(ada.repo), "--model", ada.script(*SLOW), "another")
+    assert (refused.code, refused.json()["retry_after"] > 0) == (4, True), refused.stderr
+    assert "there is no room for a task: memory" in refused.stderr
+    assert [task["id"] for task in ada.tasks()] == [first["id"]]
+    ada.run("cancel", str(first["id"]))
+    ada.wait_for_state(str(first["id"]), "cancelled")
+    assert detach(ada, ada.script(*MENDED, name="mended.json"))
+
+
 def test_a_task_that_is_over_is_not_gone_on_with(ada: CommandLine) -> None:
     task = str(detach(ada, ada.script(*MENDED))["id"])
     ada.wait_for_state(task, "completed")

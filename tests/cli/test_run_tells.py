@@ -5,10 +5,12 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pytest
+from aiohttp import web
 
-from gateway.notifications.news_lab import Receiver, receiving
+from gateway.notifications.news_lab import Heard, Receiver, receiving
 from kugetsu.storage import SqlStore
 from support.command_line import CommandLine, Done, tool
 
@@ -40,7 +42,7 @@ async def kugetsu(user: CommandLine, *arguments: str) -> Done:
     return await asyncio.to_thread(user.run, *arguments)
 
 
-async def run(user: CommandLine, *more: str, turn: dict[str, object] = QUICK) -> str:
+async def run(user: CommandLine, *more: str, turn: dict[str, Any] = QUICK) -> str:
     """Run a task; its id."""
     options = ["--json", "--repo", str(user.repo), "--model", user.script(turn)]
     done = await kugetsu(user, "run", *options, *more, "mend the clock")
@@ -68,7 +70,6 @@ async def test_what_nobody_was_to_hear_is_not_kept_for_whoever_is_set_up_later(
 
 
 async def test_the_next_run_brings_what_one_before_could_not(ada: CommandLine, receiver: Receiver) -> None:
-    listen(ada, receiver)
     url, receiver.url = receiver.url, "http://127.0.0.1:9"
     listen(ada, receiver)
     first = await run(ada)
@@ -78,6 +79,22 @@ async def test_the_next_run_brings_what_one_before_could_not(ada: CommandLine, r
     await asyncio.sleep(max(0.0, listed[0]["due_at"] - time.time()))
     second = await run(ada)
     assert sorted(heard.task for heard in receiver.heard) == sorted([first, second])
+
+
+async def test_a_server_that_ends_when_nothing_is_left_brings_its_last_news(
+    ada: CommandLine, receiver: Receiver
+) -> None:
+    async def slowly(_heard: Heard) -> web.StreamResponse:
+        await asyncio.sleep(0.5)
+        return web.Response()
+
+    receiver.script = [slowly]
+    listen(ada, receiver)
+    submitted = await kugetsu(ada, "submit", "--repo", str(ada.repo), "--model", ada.script(QUICK), "mend it")
+    assert submitted.code == 0, submitted.stderr
+    assert (await kugetsu(ada, "serve", "--until-idle")).code == 0
+    (delivery,) = (await kugetsu(ada, "notify", "list", "--json")).json()["deliveries"]
+    assert (delivery["state"], len(receiver.heard)) == ("delivered", 1)
 
 
 async def test_a_detached_run_whose_news_do_not_get_through_still_ends_at_a_signal(

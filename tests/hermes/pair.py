@@ -32,9 +32,14 @@ class Chat:
     def say_at_once(self, text: str) -> None:
         self.telegram.say(text, chat=self.id, thread=self.thread)
 
-    def wait_for(self, pattern: str, *, seconds: float = 45.0) -> Posted:
-        """The first message of the bot that matches; it must be in this thread."""
-        found = self.telegram.wait_for(pattern, chat=self.id, seconds=seconds)
+    @property
+    def last(self) -> int:
+        """The number of the bot's last message; 0 for none."""
+        return max((posted.id for posted in self.telegram.posted if posted.chat == self.id), default=0)
+
+    def wait_for(self, pattern: str, *, after: int = 0, seconds: float = 45.0) -> Posted:
+        """The first message of the bot that matches and has a higher number; it must be in this thread."""
+        found = self.telegram.wait_for(pattern, chat=self.id, after=after, seconds=seconds)
         assert found.thread == self.thread, found
         return found
 
@@ -86,8 +91,14 @@ class Pair:
 
     def begin(self, chat: Chat, prompt: str) -> str:
         """Hand work over by a command; the task's id."""
-        chat.say(f"/kugetsu submit {prompt}")
-        return self.kugetsu.task(chat.wait_for(r"^Task \w+ is accepted").text)
+        return self.hand_over(chat, f"/kugetsu submit {prompt}")
+
+    def hand_over(self, chat: Chat, words: str) -> str:
+        """Hand work over by these words; the task's id."""
+        chat.telegram.wait_for_quiet()
+        last = chat.last
+        chat.say_at_once(words)
+        return self.kugetsu.task(chat.wait_for(r"^Task \w+ is accepted", after=last).text)
 
     def mend(self) -> None:
         """Let all run as at the beginning, whatever the story before has left."""

@@ -163,7 +163,9 @@ def _handler(model: ScriptedModel) -> type[BaseHTTPRequestHandler]:
                     self._stream(_chunks(message))
                 else:
                     choice = {"index": 0, "message": message, "finish_reason": _reason(message)}
-                    self._answer({"id": "c", "object": "chat.completion", "model": "mock", "choices": [choice], **_USAGE})
+                    self._answer(
+                        {"id": "c", "object": "chat.completion", "model": "mock", "choices": [choice], **_USAGE}
+                    )
             except OSError:
                 self.close_connection = True  # whoever asked is gone
 

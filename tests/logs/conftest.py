@@ -12,6 +12,8 @@ from kugetsu.config import LogSettings
 from kugetsu.events import (
     CheckFinished,
     CheckStarted,
+    ContextMeasured,
+    ContextPruned,
     Event,
     EventsDropped,
     Feed,
@@ -94,6 +96,8 @@ def run_of_a_task() -> list[Event]:
         ToolFinished(turn=4, call_id="c1", name="bash", is_error=True, seconds=2, preview="a\n1 failed\n", size=11),
         QuestionAsked(turn=4, call_id="c2", question="Which one?"),
         TurnFinished(turn=4, usage=usage + usage),
+        ContextPruned(turn=4, texts=12, before=160_000, after=80_000),
+        ContextMeasured(requests=20, sent=1_000_000, repeated=930_000),
         CheckStarted(command="make test"),
         CheckFinished(result=CheckResult("make test", passed=False, exit_code=2, output_tail="a\n1 failed\n")),
         Noted(message="a hook failed"),

@@ -39,7 +39,7 @@ def test_every_line_says_when_how_important_what_and_about_which_task_run_turn_a
         assert (line["task"], line["run"], line["shadow"]) == ("k3f9abcdef", 2, "k3f9abcdef#2")
         assert line["message"]
         assert "\n" not in line["message"]
-    assert [line["turn"] for line in lines] == [None, 3, 3, 3, *[4] * 13]
+    assert [line["turn"] for line in lines] == [None, 3, 3, 3, *[4] * 15]
 
 
 def test_what_changes_a_task_is_shown_by_default_and_its_turns_are_for_those_who_look_closer(
@@ -54,6 +54,7 @@ def test_what_changes_a_task_is_shown_by_default_and_its_turns_are_for_those_who
         "message_delivered": "info",
         "model_retried": "warning",
         "question_asked": "info",
+        "context_pruned": "info",
         "check_finished": "warning",
         "noted": "info",
         "events_dropped": "warning",
@@ -103,6 +104,7 @@ def test_readable_lines_say_the_same(journal: Journal, events: list[Event]) -> N
         f"{at} info    k3f9abcdef#2 turn 3: steering: use regular expressions",
         f"{at} warning k3f9abcdef#2 turn 4: the model is asked again in 2 s (rate_limited): slow down",
         f"{at} info    k3f9abcdef#2 turn 4: asks: Which one?",
+        f"{at} info    k3f9abcdef#2 turn 4: 12 old texts made room: 160,000 tokens are 80,000 now",
         f"{at} warning k3f9abcdef#2 turn 4: check failed (exit code 2): 1 failed",
         f"{at} info    k3f9abcdef#2 turn 4: note: a hook failed",
         f"{at} warning k3f9abcdef#2 turn 4: 7 events came too fast",

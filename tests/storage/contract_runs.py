@@ -4,11 +4,11 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from kugetsu.errors import LeaseLostError, RecordError
+from kugetsu.errors import LeaseLostError, RecordError, TaskNotFoundError
 from kugetsu.events import Noted, TurnStarted
-from kugetsu.messages import user
+from kugetsu.messages import AssistantMessage, Text, ToolCall, ToolResult, user
 from kugetsu.protocols import Claim, Effect, Lease, Store
-from kugetsu.sessions import Checkpoint, Entry, Heard, Renewed
+from kugetsu.sessions import Checkpoint, Entry, Finished, Heard, Renewed, Replied
 from kugetsu.tasks import Answer, Budgets, Cancel, Pause, Place, Resume, Retry, Say, Spent, day_of
 from storage.store_lab import HEARD, Lab, a_call, a_finish
 from tasks.task_lab import PLACE, a_task, an_ending
@@ -114,6 +114,20 @@ class RunContract:
         again = await lab.running(worker="w2")
         await lab.store.append(again.lease, [Renewed()])
         assert [(line.seq, line.entry) for line in await lab.store.session("a")] == [(1, HEARD), (2, Renewed())]
+
+    async def test_what_a_call_gave_is_found_in_the_session_of_its_task(self, lab: Lab) -> None:
+        claim = await lab.running()
+        results = [ToolResult(name, "bash", (Text(f"gave {name}"),)) for name in ("c1", "c10", 'ü"\\', "c1")]
+        other = ToolResult("x", "bash", (Text('"call_id":"c9"'),))
+        for turn, result in enumerate([*results, other], 1):
+            reply = AssistantMessage((ToolCall(result.call_id, "bash", "{}"),), "tool_calls")
+            entries: list[Entry] = [Replied(turn, reply), Finished(turn, result), Checkpoint(turn)]
+            await lab.store.append(claim.lease, [*([HEARD] if turn == 1 else []), *entries])
+        for result in results[1:]:
+            assert await lab.store.result("a", result.call_id) == result
+        assert await lab.store.result("a", "c9") is None
+        with pytest.raises(TaskNotFoundError):
+            await lab.store.result("nobody", "c1")
 
     async def test_sessions_of_different_tasks_do_not_mix(self, lab: Lab) -> None:
         for name in ("a", "b"):

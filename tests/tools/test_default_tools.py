@@ -4,12 +4,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from kugetsu.config import ToolSettings
+from kugetsu.config import ContextSettings, ToolSettings
 from kugetsu.errors import AnswerNeededError, ToolError
 from kugetsu.protocols import FileLocks, Tool, ToolContext
 from kugetsu.tools import default_tools
 
-TOOLS = default_tools()
+TOOLS = default_tools(context=ContextSettings())
 each = pytest.mark.parametrize("tool", TOOLS, ids=[tool.name for tool in TOOLS])
 
 
@@ -29,12 +29,21 @@ def test_the_tools_and_their_arguments_have_the_names_that_users_of_pi_know() ->
         "grep": ["pattern", "path", "glob", "ignoreCase", "literal", "context", "limit"],
         "ls": ["path", "limit"],
         "find": ["pattern", "path", "limit"],
+        "recall": ["call", "offset", "limit"],
         "ask": ["question", "options"],
     }
 
 
 def test_agents_may_ask_only_where_the_settings_let_them() -> None:
     assert "ask" not in {tool.name for tool in default_tools(ToolSettings(ask=False))}
+
+
+def test_old_outputs_can_be_recalled_where_they_are_left_out() -> None:
+    def names(context: ContextSettings) -> set[str]:
+        return {tool.name for tool in default_tools(context=context)}
+
+    assert "recall" in names(ContextSettings())
+    assert "recall" not in names(ContextSettings(recall=False)) | names(ContextSettings(prune_at=0))
 
 
 async def test_a_question_is_put_with_its_options_and_an_empty_one_is_none() -> None:
@@ -55,6 +64,7 @@ def test_only_reading_may_be_repeated_and_commands_run_beside_each_other() -> No
         "grep": "read",
         "ls": "read",
         "find": "read",
+        "recall": "read",
         "ask": "question",
     }
 

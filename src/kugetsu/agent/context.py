@@ -108,9 +108,9 @@ class Context:
 
     def report(self) -> None:
         """Say how well a cache could have served what was sent, if anything was."""
-        if self._prefix.calls:
+        if self._prefix.requests:
             self._publish(
-                ContextMeasured(calls=self._prefix.calls, sent=self._prefix.sent, repeated=self._prefix.repeated)
+                ContextMeasured(requests=self._prefix.requests, sent=self._prefix.sent, repeated=self._prefix.repeated)
             )
 
     @property

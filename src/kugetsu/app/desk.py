@@ -29,6 +29,18 @@ async def find(house: House, prefix: str) -> TaskRecord:
     return await house.store.find(prefix)
 
 
+async def require_room(house: House) -> None:
+    """Make sure that a task may start in a process of its own, beside all that run already in whatever processes.
+
+    Raises:
+        QueueFullError: it may not; says why and when to come back.
+        RecordError: the store cannot be used.
+    """
+    await reap(house.store, house.presences, house.clock.now())
+    running = (await house.store.counts()).get("running", 0)
+    house.capacity.gate.require_room_for_task(running)
+
+
 async def is_served(house: House) -> bool:
     """Whether a worker lives that takes tasks from the queue.
 

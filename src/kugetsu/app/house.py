@@ -80,7 +80,7 @@ class House:
         self._on_trouble = on_trouble
         self.capacity = Capacity(settings, home, self.clock, on_change)
         self._models = Models(settings, environ, clock=self.clock)
-        self._toolbox = Toolbox(default_tools(settings.tools))
+        self._toolbox = Toolbox(default_tools(settings.tools, settings.context))
         self._open = AsyncExitStack()
         self._runnable: dict[str, float] = {}
 
@@ -260,6 +260,7 @@ class House:
             hooks=hooks,
             retry=RetryPolicy(retry.attempts, retry.base_seconds, retry.cap_seconds, patience),
             loops=settings.loops,
+            context=settings.context,
             call_seconds=settings.tools.bash_seconds_max + _SPARE_SECONDS,
         )
         return Parts(

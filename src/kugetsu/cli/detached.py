@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from kugetsu.app.desk import find, resume
+from kugetsu.app.desk import find, require_room, resume
 from kugetsu.app.house import House
 from kugetsu.app.tuning import tune_process
 from kugetsu.cli.detaching import DIRECTORY, Order, Told, settings_of
@@ -43,8 +43,8 @@ def main() -> None:
     try:
         asyncio.run(_go_on(order, settings_of(order), starter))
     except KugetsuError as error:
-        starter.tell(Told(error.message, error.fix, _code(error)))
-        sys.stderr.write(f"kugetsu: {error}\n")
+        if not starter.tell(Told(error.message, error.fix, _code(error))):
+            _say(str(error))
         sys.exit(_code(error))
     finally:
         _leave_no_empty_log(order)
@@ -57,14 +57,18 @@ class _Starter:
         os.set_inheritable(descriptor, False)
         self._descriptor: int | None = descriptor
 
-    def tell(self, told: Told) -> None:
-        """Tell it; it hears the first word only."""
+    def tell(self, told: Told) -> bool:
+        """Tell it; it hears the first word only. Whether it may have heard this one."""
         if self._descriptor is None:
-            return
+            return False
         descriptor, self._descriptor = self._descriptor, None
-        with contextlib.suppress(OSError):  # nobody waits any more
+        try:
             os.write(descriptor, msgspec.json.encode(told) + b"\n")
-        os.close(descriptor)
+        except OSError:  # nobody waits any more
+            return False
+        finally:
+            os.close(descriptor)
+        return True
 
 
 async def _go_on(order: Order, loaded: Loaded, starter: _Starter) -> None:
@@ -103,7 +107,7 @@ async def _claimed(house: House, order: Order) -> Shadow | None:
     """The shadow of the task; None when somebody works on it already, or did since it was submitted."""
     if order.submitted and (await find(house, order.task)).state != "pending":
         return None
-    house.capacity.gate.require_room_for_task()
+    await require_room(house)
     try:
         return await resume(house, order.task, order.limits)
     except StateConflictError:

@@ -212,7 +212,7 @@ async def _submit(settled: "Settled", prompt: str, key: str) -> Accepted:
     from kugetsu.app.service import LocalTasks  # noqa: PLC0415 - as above
 
     async with House(settled.loaded.settings, state_home(os.environ), os.environ, name="kugetsu") as house:
-        house.capacity.gate.require_room_for_task()
+        await desk.require_room(house)
         submitted = await desk.submit(house, settled.task(house, prompt), key=key)
         return Accepted(await LocalTasks(house).show(submitted.record.id), submitted.created)
 

@@ -32,8 +32,8 @@ from kugetsu.protocols import (
 from kugetsu.sessions import LogLine
 from kugetsu.tasks import Control, Say, TaskReport, TaskState
 
-TIMEOUT_SECONDS: Final = 30.0
-"""How long an answer may take unless something else is said."""
+TIMEOUT_SECONDS: Final = 45.0
+"""How long an answer may take unless something else is said; longer than the server waits for its own store."""
 
 PATIENCE_SECONDS: Final = 300.0
 """How long a follower waits for a server that is gone."""

@@ -128,14 +128,14 @@ class ContextSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         prune_at: share of the model's context window above which old outputs of tools are left out, all at once. Default
             0.8. 0: never; a conversation that does not fit then fails.
-        prune_to: share of the window that they are pruned down to. Default 0.4. A lower one prunes less often, which keeps the
+        prune_to: share of the window that they are pruned down to. Default 0.3. A lower one prunes less often, which keeps the
             provider's cache of what was sent before useful for longer.
         keep_turns: so many turns at the end stay as they are, as long as what is sent can fit at all. Default 5.
         recall: give agents a tool that shows what was left out. Default true.
     """
 
     prune_at: float = 0.8
-    prune_to: float = 0.4
+    prune_to: float = 0.3
     keep_turns: int = 5
     recall: bool = True
 

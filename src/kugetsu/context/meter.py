@@ -85,24 +85,29 @@ class Prefix:
         frame: estimate of what every request begins with.
 
     Attributes:
-        calls: requests so far.
+        requests: how many went out.
         sent: estimated tokens of all of them.
         repeated: of these the ones at their beginnings that the request before had sent too.
     """
 
     def __init__(self, frame: int) -> None:
-        self.calls = self.sent = self.repeated = 0
+        self.requests = self.sent = self.repeated = 0
         self._frame = frame
         self._messages: list[Message] = []
 
     def send(self, messages: Sequence[Message], sizes: Sequence[int]) -> None:
         """A request goes out, with messages of these sizes."""
         same = _common(self._messages, messages)
-        if self.calls:
+        if self.requests:
             self.repeated += self._frame + sum(sizes[:same])
-        self.calls += 1
+        self.requests += 1
         self.sent += self._frame + sum(sizes)
         self._messages[same:] = messages[same:]
+
+    @property
+    def share(self) -> float:
+        """The share of the tokens that a cache could serve."""
+        return self.repeated / self.sent if self.sent else 0.0
 
 
 def _common(ones: Sequence[Message], others: Sequence[Message]) -> int:

@@ -20,10 +20,9 @@ _WINDOWS: Final = tuple(
         r"context length of only #",
         # Anthropic: 212345 tokens > 200000 maximum; 188240 + 21333 > 200000
         r"> #(?: maximum|,|\.|$| )",
-        # OpenAI's reasoning models; Gemini; Copilot; Moonshot; Cohere; Cerebras; TGI; Qwen
+        # OpenAI; Gemini; Copilot; Moonshot; Cohere; Cerebras; TGI; Qwen
         r"configured limit of # tokens",
-        r"maximum number of tokens allowed \(#\)",
-        r"only supports up to #",
+        r"maximum number of tokens allowed \(?#",
         r"exceeds the limit of #",
         r"token limit: #",
         r"cannot exceed # ",

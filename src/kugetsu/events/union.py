@@ -183,12 +183,12 @@ class ContextMeasured(Stamped, frozen=True, tag="context_measured"):
     """A run of the agent is over: how much of what it sent a provider's cache of prefixes could serve.
 
     Attributes:
-        calls: model calls of the run.
+        requests: calls of the model, also those that failed.
         sent: estimated tokens of their prompts.
         repeated: of these the ones that the prompt before had begun with too.
     """
 
-    calls: int
+    requests: int
     sent: int
     repeated: int
 

@@ -16,7 +16,13 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def open_gateway(
-    house: House, say: "Say", trouble: Callable[[str], None], daemon: SoleDaemon, *, http: bool
+    house: House,
+    say: "Say",
+    trouble: Callable[[str], None],
+    daemon: SoleDaemon,
+    *,
+    http: bool,
+    news_seconds: float = 0.0,
 ) -> "AsyncIterator[HttpServer | None]":
     """Let work come in and news go out while the block runs.
 
@@ -26,6 +32,8 @@ async def open_gateway(
         trouble: told what goes wrong, in one sentence.
         daemon: told where the server listens, so that programs on this machine find it.
         http: whether it listens at all.
+        news_seconds: how long the end of the block waits for news that do not get through at once. What does not is left to
+            whoever comes next.
 
     Returns:
         The server; None when it does not listen.
@@ -39,13 +47,15 @@ async def open_gateway(
         say("notifications", problem, level="warning")
     house.worker.listeners.append(dispatcher.wake)
     async with dispatcher.running():
-        if not http:
-            yield None
-            return
-        from kugetsu.gateway.listening import listening  # noqa: PLC0415 - a second of imports that not all need
+        if http:
+            from kugetsu.gateway.listening import listening  # noqa: PLC0415 - a second of imports that not all need
 
-        secret = passing_token()
-        async with listening(house, say, secret) as server:
-            daemon.announce(server.url, secret)
-            say("listening", f"listening on {server.url}", url=server.url)
-            yield server
+            secret = passing_token()
+            async with listening(house, say, secret) as server:
+                daemon.announce(server.url, secret)
+                say("listening", f"listening on {server.url}", url=server.url)
+                yield server
+        else:
+            yield None
+        if news_seconds:
+            await dispatcher.drain(news_seconds)

@@ -103,7 +103,7 @@ def _said(event: Event, used: Used, words: Redactor) -> _Said:  # noqa: C901, PL
             return f"{event.texts:,} old texts made room: {event.before:,} tokens are {event.after:,} now", fields
         case ContextMeasured():
             share = event.repeated / event.sent if event.sent else 0.0
-            fields = {"calls": event.calls, "sent": event.sent, "repeated": event.repeated}
+            fields = {"requests": event.requests, "sent": event.sent, "repeated": event.repeated}
             return f"{share:.0%} of what the model was sent it had been sent before", fields
         case CheckStarted():
             command = words.line(event.command, TEXT)

@@ -52,6 +52,11 @@ _RULES: Final = (
         r"when context the overflows",
         r"reduce the length of (the|your) (messages|prompt|input)",
         r"range of input length should be",
+        r"longer than the (model's context|maximum model) length",
+        r"context length is only \d",
+        r"tokens in the prompt cannot exceed",
+        r"max_new_tokens` must be <=",
+        r"prompt exceeds max length",
         # A request that alone exceeds the tokens of a minute never passes, however long one waits.
         r"request too large .*(tokens per min|reduce your message size|tokens must be reduced)",
         statuses=(400, 413, 422, 429, 500),

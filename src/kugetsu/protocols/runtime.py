@@ -7,7 +7,7 @@ from typing import Protocol, TypeAlias
 import msgspec
 
 from kugetsu.events import EventSink
-from kugetsu.messages import Usage
+from kugetsu.messages import ToolResult, Usage
 from kugetsu.protocols.commands import Commands
 from kugetsu.protocols.journal import Journal
 from kugetsu.protocols.store import Reserved
@@ -37,6 +37,7 @@ class Seat(msgspec.Struct, frozen=True, kw_only=True):
         publish: takes events.
         reserve: sets aside what the next model call may use up, see `Reserve`.
         commands: gives room to commands.
+        recall: what a call of the session gave, see `Desk.result`.
     """
 
     task: Task
@@ -51,6 +52,7 @@ class Seat(msgspec.Struct, frozen=True, kw_only=True):
     publish: EventSink
     reserve: Reserve
     commands: Commands
+    recall: Callable[[str], Awaitable[ToolResult | None]]
 
 
 class Runtime(Protocol):

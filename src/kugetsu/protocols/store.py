@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from kugetsu.events import Event
+from kugetsu.messages import ToolResult
 from kugetsu.protocols.claims import Attention, Claim, Concurrency, Lease, WorkerInfo, WorkerState
 from kugetsu.protocols.keyring import Keyring
 from kugetsu.protocols.outbox import Outbox
@@ -384,6 +385,15 @@ class Desk(Protocol):
 
         Raises:
             TaskNotFoundError: there is none of this id.
+            RecordError: it could not be read, or is damaged.
+        """
+        ...
+
+    async def result(self, task: str, call: str) -> ToolResult | None:
+        """What a call of a task's session gave, also one that counts no longer; None when there is no such result.
+
+        Raises:
+            TaskNotFoundError: there is no such task.
             RecordError: it could not be read, or is damaged.
         """
         ...

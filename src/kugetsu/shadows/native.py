@@ -17,7 +17,7 @@ from kugetsu.agent import (
     system_prompt,
 )
 from kugetsu.concurrency import being_cancelled, first_error
-from kugetsu.config import LoopSettings
+from kugetsu.config import ContextSettings, LoopSettings
 from kugetsu.errors import (
     AnswerNeededError,
     KugetsuError,
@@ -48,9 +48,11 @@ class NativeRuntime:
         hooks: Hooks,
         retry: RetryPolicy,
         loops: LoopSettings | None = None,
+        context: ContextSettings | None = None,
         call_seconds: float = 900.0,
     ) -> None:
         self._loops = loops
+        self._context = context
         self._model = model
         self._toolbox = toolbox
         self._clock = clock
@@ -110,6 +112,7 @@ class NativeRuntime:
             if being_cancelled():
                 # Cancelled while the limit was ending the agent: a group with an error of its own forgets that.
                 raise asyncio.CancelledError from reached
+        agent.report()
         return outcome
 
     async def _make_agent(self, seat: Seat, watchdog: Watchdog) -> Agent:
@@ -134,7 +137,9 @@ class NativeRuntime:
             environment=seat.environment,
             locks=FileLocks(),
             images=self._model.info.images,
+            recall=seat.recall,
         )
+        seat.session.settle()
         return Agent(
             self._model,
             self._toolbox,
@@ -152,6 +157,7 @@ class NativeRuntime:
             call_seconds=self._call_seconds,
             conversation=seat.task.id,
             loops=self._loops,
+            context_settings=self._context,
             reserve=reserve,
             rooms=partial(seat.commands.room, seat.task.id),
         )

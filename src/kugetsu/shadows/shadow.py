@@ -4,6 +4,7 @@ import asyncio
 import logging
 import traceback
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -285,6 +286,7 @@ class Shadow:
                 publish=self.feed.publish,
                 reserve=Purse(log, self._parts.budgets, self._parts.clock, self.feed.publish).reserve,
                 commands=self._parts.commands,
+                recall=partial(self._parts.store.result, self.task.id),
             )
         )
 

@@ -10,8 +10,9 @@ from sqlalchemy import Connection, func, select
 
 from kugetsu.errors import RecordError
 from kugetsu.events import Event
+from kugetsu.messages import ToolResult, encode_json
 from kugetsu.protocols import NumberedEvent
-from kugetsu.sessions import Entry, LogLine
+from kugetsu.sessions import Entry, Finished, LogLine
 from kugetsu.storage.rows import AnyRow, bounded, no_task, read_json
 from kugetsu.storage.schema import entries, events, tasks
 
@@ -49,6 +50,26 @@ def session_of(connection: Connection, task: str) -> list[LogLine]:
     if not lines:
         number_of(connection, task)
     return lines
+
+
+def result_of(connection: Connection, task: str, call: str) -> ToolResult | None:
+    """What a call of a task's session gave, looked for from the end; None when there is no such result.
+
+    Raises:
+        TaskNotFoundError: there is no such task.
+        RecordError: it is damaged.
+    """
+    mark = b'"call_id":' + encode_json(call)  # most entries need not be read for it
+    query = (
+        select(entries.c.seq, entries.c.data)
+        .where(entries.c.task == number_of(connection, task), func.instr(entries.c.data, mark) > 0)
+        .order_by(entries.c.seq.desc())
+    )
+    for row in connection.execute(query):
+        entry = entry_of(row, task)
+        if isinstance(entry, Finished) and entry.result.call_id == call:
+            return entry.result
+    return None
 
 
 def events_of(connection: Connection, task: str, after: int, most: int) -> list[Event]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from kugetsu.events import Event, TaskFinished, TaskHalted
 from kugetsu.failpoints import reach
-from kugetsu.messages import well_formed
+from kugetsu.messages import ToolResult, well_formed
 from kugetsu.protocols import (
     Attention,
     Claim,
@@ -246,6 +246,10 @@ class SqlStore(SqlGate):
     async def session(self, task: str) -> list[LogLine]:
         """A task's session, oldest first."""
         return await self._readers.run(partial(logs.session_of, task=well_formed(task)))
+
+    async def result(self, task: str, call: str) -> ToolResult | None:
+        """What a call of a task's session gave."""
+        return await self._readers.run(partial(logs.result_of, task=well_formed(task), call=call))
 
     async def spending(self, day: str) -> list[Spending]:
         """What was used up on a day (UTC, as `2026-01-31`), repository by repository."""

@@ -5,8 +5,9 @@ from typing import Final, get_args
 
 from kugetsu.errors import QueueFullError, StateConflictError
 from kugetsu.events import Event
+from kugetsu.messages import ToolResult
 from kugetsu.protocols import NumberedEvent, Spending, Submitted
-from kugetsu.sessions import Entry, LogLine
+from kugetsu.sessions import Entry, Finished, LogLine
 from kugetsu.tasks import (
     Control,
     Note,
@@ -123,6 +124,11 @@ class MemoryStore(MemoryQueue):
     async def session(self, task: str) -> list[LogLine]:
         """A task's session, oldest first."""
         return list(self._shelf.get(task).log)
+
+    async def result(self, task: str, call: str) -> ToolResult | None:
+        """What a call of a task's session gave."""
+        finished = (line.entry for line in reversed(self._shelf.get(task).log) if isinstance(line.entry, Finished))
+        return next((entry.result for entry in finished if entry.result.call_id == call), None)
 
     async def spending(self, day: str) -> list[Spending]:
         """What was used up on a day, repository by repository."""

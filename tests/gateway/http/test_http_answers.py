@@ -1,6 +1,7 @@
 """What all answers have, what is mounted, what is written down, and what is counted."""
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator, Mapping
 
 import aiohttp
@@ -14,6 +15,7 @@ from kugetsu.config import HttpSettings
 from kugetsu.errors import AccessError, RecordError, WorkspaceError
 from kugetsu.gateway.http.parts import CALLER, AsgiScope, Caller, Receive, Send
 from kugetsu.protocols import Stats, TaskDetails
+from kugetsu.testing import FakeClock
 from support.command_line import CommandLine
 from support.http_site import Site, open_site
 
@@ -56,6 +58,26 @@ class Broken(LocalTasks):
 
     async def show(self, task: str) -> TaskDetails:
         raise {"store": RecordError("no disk"), "git": WorkspaceError("git failed")}[task]
+
+
+async def test_however_many_ask_whether_it_is_ready_the_store_is_asked_once(user: CommandLine) -> None:
+    clock = FakeClock(auto=False)
+    async with open_site(user, clock=clock) as site:
+        asked = 0
+
+        async def ready() -> None:
+            nonlocal asked
+            asked += 1
+            await asyncio.sleep(0.2)
+            raise RecordError(f"cannot read {user.home}/kugetsu.db: the disk is gone")
+
+        inside = site.server._app._inside
+        inside.parts = dataclasses.replace(inside.parts, ready=ready)
+        for times in (1, 2):
+            answers = await asyncio.gather(*(site.get("/readyz") for _ in range(20)))
+            assert ({(got.status, got.problem) for got in answers}, asked) == ({(503, "store")}, times)
+            clock.advance(1)
+        assert not any(str(user.home).encode() in got.body for got in answers)
 
 
 async def test_what_nobody_foresaw_is_told_to_the_log_alone(user: CommandLine) -> None:

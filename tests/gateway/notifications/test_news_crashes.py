@@ -13,7 +13,7 @@ from gateway.notifications.news_lab import Heard, News, Receiver, hang, hermes, 
 from kugetsu.errors import RecordError
 from kugetsu.protocols import Change, Delivery, DeliveryState
 from kugetsu.storage import SqlStore
-from kugetsu.tasks import TaskRecord
+from kugetsu.tasks import Resume, TaskRecord
 from kugetsu.testing import FakeClock, MemoryStore
 
 TESTS = Path(__file__).parents[2]
@@ -169,21 +169,20 @@ async def test_news_keep_their_order_when_a_task_can_be_read_only_the_second_tim
     clock: FakeClock, tmp_path: Path, receiver: Receiver
 ) -> None:
     class Once(MemoryStore):
-        refused = False
+        locked = False
 
         async def find(self, prefix: str) -> TaskRecord:
-            if not self.refused:
-                self.refused = True
+            if self.locked:
+                self.locked = False
                 raise RecordError("it is locked")
             return await super().find(prefix)
 
     store = Once(clock)
     news = News(store, clock, tmp_path)
     await news.finish("a", "paused", kind="paused")
-    await store.control("a", Resume())
-    await news.lab.claim()
-    await store.control("a", Pause())
-    await news.lab.die()
+    await store.control("a", Resume(None))
+    await news.finish("a")
+    store.locked = True
     async with news.dispatcher(settings(ops=webhook(receiver.url, all=True))).running():
         await news.settled("delivered", "delivered")
     assert [heard.body["state"] for heard in receiver.heard] == ["paused", "completed"]

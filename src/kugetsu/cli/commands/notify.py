@@ -144,7 +144,8 @@ async def _send(again: Sequence[Delivery], settings: Settings, *, whole: bool) -
             dispatcher = Dispatcher(store, settings, os.environ, SystemClock(), _say)
             async with dispatcher.running(() if whole else tasks):
                 await dispatcher.drain(_SEND_SECONDS)
-        return [delivery for delivery in await store.deliveries() if delivery.id in ids]
+        found = await store.deliveries(tasks=() if whole else tasks)
+        return [delivery for delivery in found if delivery.id in ids]
     finally:
         await store.close()
 

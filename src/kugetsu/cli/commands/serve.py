@@ -33,6 +33,9 @@ _MOST_NAMED: Final = 10
 _REPORT_SECONDS: Final = 60.0
 """How often the log says how things stand, while tasks run."""
 
+_NEWS_SECONDS: Final = 5.0
+"""How long a program that ends by itself waits for news that do not get through at once."""
+
 
 @click.command("serve")
 @click.option("--slots", type=click.IntRange(1), metavar="N", help="Work on so many tasks at once. Default: as set.")
@@ -95,7 +98,8 @@ async def _serve(settings: Settings, daemon: SoleDaemon, log: Log, *, http: bool
     home = state_home(os.environ)
     async with House(settings, home, os.environ, name=SERVING, on_trouble=log.trouble, on_change=on_change) as house:
         house.verify()
-        async with open_gateway(house, log.say, log.trouble, daemon, http=http) as listening:
+        news = _NEWS_SECONDS if until_idle else 0.0
+        async with open_gateway(house, log.say, log.trouble, daemon, http=http, news_seconds=news) as listening:
             await _Server(house, log, listening).serve(until_idle=until_idle, protected=protected)
 
 

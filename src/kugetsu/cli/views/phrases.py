@@ -46,7 +46,7 @@ class _Subject(msgspec.Struct):
 
 
 _MANY: Final = 10
-"""Calls; fewer say nothing of how well a cache could serve them."""
+"""Requests; fewer say nothing of how well a cache could serve them."""
 
 _subjects: Final = msgspec.json.Decoder(_Subject)
 
@@ -77,7 +77,7 @@ def phrase(event: Event) -> str:  # noqa: C901, PLR0912 - one case for each kind
             return f"{what}: about {amounts.tokens(event.before)} tokens are {amounts.tokens(event.after)} now"
         case ContextMeasured():
             share = event.repeated / event.sent if event.sent else 0.0
-            return f"{share:.0%} of what the model was sent it had been sent before" if event.calls >= _MANY else ""
+            return f"{share:.0%} of what the model was sent it had been sent before" if event.requests >= _MANY else ""
         case CheckStarted():
             return f"check: {one_line(event.command)}"
         case CheckFinished():

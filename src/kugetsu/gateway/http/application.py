@@ -100,6 +100,7 @@ class Application:
             await call.body.skip()
             await as_problem(_told(error, call)).send(send_on, close=not call.body.whole)
         finally:
+            call.body.release()
             self._note(scope, seen)
 
     async def _answer(self, call: Call, seen: _Seen, send: Send) -> None:
@@ -146,6 +147,7 @@ class Application:
                 _NO_QUERY.read(call.scope["query_string"])
                 return self._readers[operation.name].read(await call.body.read_json())
             case "raw":
+                call.body.room = self._inside.strangers
                 return await call.body.read()
             case "nothing":
                 return None

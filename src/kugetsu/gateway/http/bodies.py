@@ -10,6 +10,9 @@ from kugetsu.gateway.http.problems import Refusal
 SECONDS: Final = 20.0
 """A body must be there within this time."""
 
+_STRANGERS_BYTES: Final = 32 * 2**20
+_STRANGERS_BODIES: Final = 2
+
 _MOST_LEFT_BYTES: Final = 8 * 2**20
 _LEFT_SECONDS: Final = 5.0
 """What a refused client still sends is taken for so long and so much, so that it gets to read why."""
@@ -22,6 +25,31 @@ class ClientGoneError(Exception):
     """Whoever sent the request is no longer there: nobody can be answered."""
 
 
+class Room:
+    """Memory for the bodies of those who prove who they are by their body alone: all of them share it.
+
+    Args:
+        most_kb: how large one body may be.
+    """
+
+    def __init__(self, most_kb: int) -> None:
+        self._free = max(_STRANGERS_BYTES, _STRANGERS_BODIES * most_kb * _KILOBYTE)
+
+    def take(self, size: int) -> None:
+        """Take some of it.
+
+        Raises:
+            Refusal: `rate-limited`: there is not so much.
+        """
+        if size > self._free:
+            raise Refusal("rate-limited", "too many bodies come in at the same time", retry_after=SECONDS)
+        self._free -= size
+
+    def give_back(self, size: int) -> None:
+        """It is needed no longer."""
+        self._free += size
+
+
 class Body:
     """The body of one request.
 
@@ -32,12 +60,15 @@ class Body:
 
     Attributes:
         whole: whether all of it was taken in, so that the connection can go on.
+        room: where it is held while the request is answered; None for where that need not be counted.
     """
 
     def __init__(self, receive: Receive, headers: Mapping[str, str], most_kb: int) -> None:
         self._receive = receive
         self._headers = headers
         self._most = most_kb * _KILOBYTE
+        self.room: Room | None = None
+        self._held = 0
         self.whole = "content-length" not in headers and "transfer-encoding" not in headers
 
     async def read(self) -> bytes:
@@ -71,6 +102,12 @@ class Body:
             raise Refusal("media-type", "the body is compressed", fix="send it as it is")
         return body
 
+    def release(self) -> None:
+        """Give back the room that it takes. May be called twice."""
+        if self.room is not None:
+            self.room.give_back(self._held)
+            self._held = 0
+
     async def skip(self) -> None:
         """Take what is still coming, within limits, and forget it. Raises nothing but `CancelledError`."""
         if self.whole or "expect" in self._headers:
@@ -95,6 +132,9 @@ class Body:
             size += len(piece)
             self.whole = not message.get("more_body", False)
             self._require_fitting(size)
+            if self.room is not None:
+                self.room.take(len(piece))
+                self._held += len(piece)
             pieces.append(piece)
         return b"".join(pieces)
 

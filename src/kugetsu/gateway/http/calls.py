@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from kugetsu.errors import RecordError
 from kugetsu.gateway.http.access import FRESH_SECONDS, Access
-from kugetsu.gateway.http.bodies import Body
+from kugetsu.gateway.http.bodies import Body, Room
 from kugetsu.gateway.http.metrics import Metrics
 from kugetsu.gateway.http.parts import AsgiApp, AsgiScope, Caller, Parts, Receive, Send
 from kugetsu.gateway.http.problems import MEDIA, Header, Refusal, problem_of
@@ -54,6 +54,7 @@ class Inside:
     Attributes:
         access: who may do what.
         metrics: figures.
+        strangers: room for bodies of those who have no token.
         stopping: whether the program is about to end.
         closed: whether nothing new is taken.
     """
@@ -62,6 +63,7 @@ class Inside:
         self.parts = parts
         self.access = Access(parts.keyring, parts.settings.http, parts.clock, parts.secret)
         self.metrics = Metrics()
+        self.strangers = Room(parts.settings.http.body_kb)
         self.stopping = False
         self.closed = False
         self._describe = describe
