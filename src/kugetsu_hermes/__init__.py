@@ -10,10 +10,13 @@ __version__ = "0.1.0"
 
 
 def register(ctx: Any) -> None:  # noqa: ANN401 - the context of Hermes, which is no package that can be imported here
-    """Tell Hermes what there is: four tools and an older name of the first, and the command `/kugetsu`."""
+    """Tell Hermes what there is: four tools and an older name of the first, and the command `/kugetsu`.
+
+    The tools are there whether Kugetsu is or not, and say what to do: what Hermes hides once, it shows a chat never again.
+    """
     from .chat import DESCRIPTION, kugetsu_command  # noqa: PLC0415 - nothing is imported before it is enabled
     from .origin import note_message  # noqa: PLC0415 - as above
-    from .tools import TOOLS, TOOLSET, available  # noqa: PLC0415 - as above
+    from .tools import TOOLS, TOOLSET  # noqa: PLC0415 - as above
 
     for schema, handler in TOOLS:
         ctx.register_tool(
@@ -21,7 +24,6 @@ def register(ctx: Any) -> None:  # noqa: ANN401 - the context of Hermes, which i
             toolset=TOOLSET,
             schema=schema,
             handler=handler,
-            check_fn=available,
             description=schema["description"],
             emoji="🌘",
         )

@@ -1,13 +1,11 @@
 """The tools: what models call. Each answers in words, also when something goes wrong."""
 
-import logging
 from collections.abc import Callable
 from typing import Any, Final
 
 from . import schemas
 from .contract import Json
-from .desk import Desk, open_desk, open_tasks
-from .settings import load_settings
+from .desk import Desk, open_desk
 from .trouble import Trouble
 
 TOOLSET: Final = "kugetsu"
@@ -15,21 +13,10 @@ TOOLSET: Final = "kugetsu"
 
 Handler = Callable[..., str]
 
-_log: Final = logging.getLogger(__name__)
-
 _PROMPTS: Final = ("prompt", "task", "message", "instructions", "instruction", "text")
 """Names that models and users of older tools give to the job."""
 
 _MORE: Final = ("base", "check", "model")
-
-
-def available() -> bool:
-    """Whether Kugetsu can be reached; the tools are hidden when it cannot. Never raises."""
-    try:
-        return open_tasks(load_settings()).available()
-    except Trouble as trouble:
-        _log.warning("Kugetsu's tools are hidden: %s", trouble)
-        return False
 
 
 def _submit(desk: Desk, arguments: Json) -> str:

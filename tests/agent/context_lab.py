@@ -8,7 +8,8 @@ import msgspec
 
 from kugetsu.agent import Agent, RetryPolicy, Toolbox
 from kugetsu.config import ContextSettings
-from kugetsu.context import estimate, estimate_text
+from kugetsu.context import estimate_text
+from kugetsu.context.meter import Sizes
 from kugetsu.errors import ModelError
 from kugetsu.events import Event
 from kugetsu.messages import Delta, Message, ReplyEnd, TextDelta, ToolCallDelta, Usage
@@ -47,13 +48,14 @@ class WindowedModel:
         self.sent: list[tuple[Message, ...]] = []
         self.refused = 0
         self.keep = False
+        self._sizes = Sizes()
         self._turns = turns
         self._window = window
         self._factor = factor
         self._says = says
 
     def count(self, messages: Sequence[Message]) -> int:
-        return int((estimate_text(SYSTEM) + sum(map(estimate, messages))) * self._factor)
+        return int((estimate_text(SYSTEM) + sum(self._sizes.look(messages))) * self._factor)
 
     async def stream(self, request: ModelRequest) -> AsyncIterator[Delta]:
         prompt = self.count(request.messages)

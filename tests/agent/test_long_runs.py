@@ -11,7 +11,8 @@ from kugetsu.errors import ModelError
 from kugetsu.events import ContextMeasured, ContextPruned, Event, ModelRetried, TurnFinished
 from kugetsu.messages import Text, ToolResult, UserMessage
 from kugetsu.sessions import Pruned, Rewound, Session
-from kugetsu.testing import MemoryJournal
+from kugetsu.testing import MemoryJournal, says
+from support.agent_bench import Bench, call
 
 
 def characters(session: Session) -> int:
@@ -123,6 +124,22 @@ async def test_what_cannot_fit_fails_with_words_that_help_and_is_not_tried_for_e
 async def test_an_output_that_is_larger_than_the_window_gives_way_before_the_task_fails() -> None:
     model = WindowedModel(5, window=5_500, says="maximum context length is {window} tokens")
     assert await agent_of(model, settings=ContextSettings(keep_turns=2)).run("do it") == "done"
+
+
+async def test_a_request_with_too_many_bytes_says_nothing_of_the_window(bench: Bench) -> None:
+    shown = [says("", call("look", f"c{turn}", text="x" * 5_000)) for turn in range(8)]
+    refused = ModelError("context_overflow", "request too large", status=413)
+    agent = bench.agent(*shown, refused, says("done"))
+    assert await agent.run("do it") == "done"
+    assert sum(isinstance(entry, Pruned) for entry in bench.journal.entries) == 1
+    assert agent._context._budget.window == bench.model.info.context_window
+
+
+async def test_a_note_that_the_model_repeats_is_not_taken_for_a_text(bench: Bench) -> None:
+    note = "[pruned: 9,000 characters; the file was written again in turn 7]"
+    await bench.agent(says("", call("change", text=note)), says("done")).run("do it")
+    assert "Write the whole text out" in bench.results[0].text
+    assert bench.spans == []
 
 
 async def test_without_pruning_a_conversation_that_does_not_fit_fails() -> None:

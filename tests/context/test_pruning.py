@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from context.conversations import Talk
-from kugetsu.context import ArgumentsStub, ResultStub, prune, with_stubs
+from kugetsu.context import ArgumentsStub, ResultStub, copies_note, prune, with_stubs
 from kugetsu.messages import AssistantMessage, Message, ToolResult
 
 ALL = 10**9
@@ -139,6 +139,15 @@ def test_long_arguments_of_old_calls_go_last() -> None:
     for arguments in ("[" * 3_000, "no json" * 100, '"' + "x" * 500 + '"', '{"a":' * 3_000 + "1" + "}" * 3_000):
         odd = Talk().raw("bash", "c1", arguments, "ok").say("so")
         assert stubbed(odd.messages) == {}
+
+
+def test_a_call_that_repeats_a_note_is_told_from_one_that_speaks_of_it() -> None:
+    talk = Talk().call("write", "c1", "ok", path="a", content=LONG).say("so")
+    (stub,) = prune(talk.messages, ALL, keep=0).stubs
+    assert isinstance(stub, ArgumentsStub)
+    assert copies_note(stub.arguments)
+    for innocent in ('{"content":"[pruned: "}', '{"content":"x = \\"[pruned: 12 characters; y]\\""}', "{}"):
+        assert not copies_note(innocent)
 
 
 def test_turns_are_named_by_the_numbers_that_they_have() -> None:

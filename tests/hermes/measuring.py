@@ -16,13 +16,12 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from hermes.real_hermes import Hermes
 from hermes.real_kugetsu import Kugetsu
-from hermes.scripted_model import Reply, ScriptedModel
+from hermes.scripted_model import Gate, Reply, ScriptedModel
 from kugetsu_hermes.desk import Desk
 from kugetsu_hermes.origin import Origin
 from kugetsu_hermes.settings import load_settings
 
 COUNTS = (1, 5, 20)
-WAITING = [{"text": "done", "delay": 600.0}]
 
 
 def main() -> None:
@@ -38,10 +37,10 @@ def main() -> None:
 
 def measured(directory: Path, mode: str, count: int) -> tuple[float, float, float]:
     """Median and longest time until a task is accepted, in seconds, and memory in MB once all run."""
-    with ScriptedModel(lambda _: Reply("no")) as model:
+    with ScriptedModel(lambda _: Reply("done", gate=Gate())) as model:
         hermes = Hermes(directory, model)
         hermes.write_config({**hermes.config, "platforms": {"telegram": {"enabled": True}}})
-        kugetsu = Kugetsu(directory, hermes, WAITING, mode)
+        kugetsu = Kugetsu(directory, hermes, model, mode)
         try:
             if mode == "http":
                 kugetsu.start()

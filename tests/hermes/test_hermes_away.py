@@ -51,7 +51,7 @@ def test_a_hermes_that_was_started_without_kugetsu_hands_over_once_it_is_there(p
     with away(pair):
         pair.hermes.start()
         chat.say("tune the bell")
-        chat.wait_for(TOLD[pair.mode])
+        chat.wait_for(f"Error: .*{TOLD[pair.mode]}")
 
     task = pair.hand_over(chat, "tune the bell now")
     pair.wait_for_result(chat, task, "It is tuned")

@@ -11,6 +11,7 @@ import msgspec
 from kugetsu.agent.hooks import Hooks, Refusal
 from kugetsu.agent.toolbox import Toolbox, decode_arguments
 from kugetsu.concurrency import being_cancelled
+from kugetsu.context import copies_note
 from kugetsu.errors import AnswerNeededError, ToolError
 from kugetsu.events import EventSink, Noted, ToolFinished, ToolProgress, ToolStarted
 from kugetsu.failpoints import reach
@@ -25,6 +26,7 @@ CUT_REPLY = (
 )
 ABORTED = "Aborted before it finished. What it had done by then, if anything, is unknown."
 NOT_STARTED = "Not executed: the run was aborted."
+COPIED_NOTE = "Not executed: one of the texts is a note that stands for what was pruned from an older call. Write the whole text out."
 INTERRUPTED = (
     "Interrupted: the machine or the program stopped while this call ran. Its outcome is unknown: it may have done all,"
     " a part or nothing of its work. Look before you repeat it."
@@ -110,6 +112,7 @@ class Calls:
             call = await self._before(call)
             tool = self._toolbox.get(call.name)
             arguments = decode_arguments(tool, call)
+            _require_whole(call)
             self._publish(ToolStarted(turn=turn, call_id=call.id, name=call.name, arguments=call.arguments))
             output = await self._run_tool(tool, arguments, call)
         except AnswerNeededError:
@@ -171,6 +174,12 @@ class Calls:
     def _defect(self, where: str, error: BaseException) -> ToolOutput:
         self._publish(Noted(message=f"{where} failed: {error!r}"))
         return ToolOutput.of(f"Internal error in {where}: {type(error).__name__}: {error}", is_error=True)
+
+
+def _require_whole(call: ToolCall) -> None:
+    """Raise ToolError when a call has a note where a text should be: it would be written into a file."""
+    if copies_note(call.arguments):
+        raise ToolError(COPIED_NOTE)
 
 
 def _obey_cancel(error: BaseException) -> None:

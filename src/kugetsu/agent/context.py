@@ -3,6 +3,8 @@
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, TypeAlias
 
+import msgspec
+
 from kugetsu.config import ContextSettings
 from kugetsu.context import ContextBudget, Meter, Prefix, Stub, estimate, prune
 from kugetsu.errors import ModelError
@@ -17,6 +19,10 @@ _WORTH_IT: Final = 8
 """What frees less than one part of so many of the window waits: each pruning costs the provider's cache most of what it has."""
 
 _LEAST_WINDOW: Final = 2_048
+"""Tokens; a smaller window is not assumed, only believed when the provider names it."""
+
+_TOO_MANY_BYTES: Final = 413
+"""Status of a request that is too large in bytes, by its pictures perhaps: it says nothing of a window in tokens."""
 
 _TOO_LARGE: Final = (
     "split the task, choose a model with a larger context window, or say in `context_window` of the model's settings how "
@@ -94,9 +100,10 @@ class Context:
             LeaseLostError, RecordError: as for `fit`.
         """
         sent = self._tokens
-        assumed = max(_LEAST_WINDOW, sent * 4 // 5)
-        self._learned = error.window or min(self._budget.window, assumed)
-        budget = self._budget
+        window = min(self._budget.window, error.window or max(_LEAST_WINDOW, sent * 4 // 5))
+        if error.window or error.status != _TOO_MANY_BYTES:
+            self._learned = window
+        budget = msgspec.structs.replace(self._budget, window=window)
         before = self._meter.ratio
         self._meter.correct(sent, error.prompt or budget.window - self._model.info.max_output)
         tokens = round(sent * self._meter.ratio / before)
@@ -128,7 +135,7 @@ class Context:
         for keep in dict.fromkeys((self._settings.keep_turns, 1, 0)):
             pruning = prune(
                 self._session.messages,
-                self._meter.estimated(tokens - budget.target),
+                self._meter.estimated(tokens - (budget.target if keep else budget.most)),
                 keep=keep,
                 turns=self._session.turns()[1:],
                 recall=self._recall,

@@ -5,7 +5,7 @@ from kugetsu.context.estimate import estimate, estimate_text
 from kugetsu.context.meter import Meter, Prefix
 from kugetsu.context.overflow import Overflow, read_overflow
 from kugetsu.context.pruning import Pruning, prune
-from kugetsu.context.stubs import ArgumentsStub, ResultStub, Stub, placed, with_stubs
+from kugetsu.context.stubs import ArgumentsStub, ResultStub, Stub, copies_note, placed, with_stubs
 
 __all__ = [
     "ArgumentsStub",
@@ -16,6 +16,7 @@ __all__ = [
     "Pruning",
     "ResultStub",
     "Stub",
+    "copies_note",
     "estimate",
     "estimate_text",
     "placed",

@@ -12,7 +12,7 @@ import msgspec
 
 from kugetsu.context.calls import Done, arguments_of, done_calls, superseded_changes, superseded_reads
 from kugetsu.context.estimate import PICTURE, estimate_text
-from kugetsu.context.stubs import MARK, ArgumentsStub, ResultStub, Stub
+from kugetsu.context.stubs import MARK, ArgumentsStub, ResultStub, Stub, note_of
 from kugetsu.messages import Image, Message, ToolResult, encode_json, well_formed
 
 LEAST: Final = 400
@@ -83,7 +83,7 @@ def _candidates(calls: Sequence[Done], keep: int, *, recall: bool) -> Iterator[_
     for done in (*pictured, *old):
         yield from _result(done, "; " + again.replace("{call}", encode_json({"call": done.call.id}).decode()))
     for done in old:
-        yield from _arguments(done, f"long arguments of turn {done.turn}")
+        yield from _arguments(done, f"sent in turn {done.turn}")
 
 
 def _place(found: tuple[Done, str]) -> int:
@@ -125,7 +125,7 @@ def _shortened(value: Any, reason: str) -> Any:  # noqa: ANN401 - any JSON
     """The same, with a note in the place of each long text."""
     match value:
         case str() if len(value) >= LEAST:
-            return f"{MARK}{len(value):,} characters; {reason}]"
+            return note_of(len(value), reason)
         case dict():
             return {name: _shortened(inside, reason) for name, inside in value.items()}
         case list():

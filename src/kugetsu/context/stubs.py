@@ -1,5 +1,6 @@
 """What stands in a conversation where something was pruned."""
 
+import re
 from collections.abc import Sequence
 from typing import Final, TypeAlias
 
@@ -9,6 +10,9 @@ from kugetsu.messages import AssistantMessage, Message, ReplyContent, Text, Tool
 
 MARK: Final = "[pruned: "
 """How every stub begins."""
+
+
+_NOTE: Final = re.compile(r'"\[pruned: [0-9,]{1,20} characters; [^"\\]{1,200}\]"')
 
 
 class ResultStub(msgspec.Struct, frozen=True, gc=False, tag="result"):
@@ -41,6 +45,16 @@ Stub: TypeAlias = ResultStub | ArgumentsStub
 def is_stub(text: str) -> bool:
     """Whether a text stands for one that was pruned."""
     return text.startswith(MARK)
+
+
+def note_of(size: int, reason: str) -> str:
+    """What stands for a long text in a call's arguments."""
+    return f"{MARK}{size:,} characters; {reason}]"
+
+
+def copies_note(arguments: str) -> bool:
+    """Whether a call has such a note for one of its texts: models repeat what they see in their earlier calls."""
+    return MARK in arguments and _NOTE.search(arguments) is not None
 
 
 def placed(messages: Sequence[Message], stubs: Sequence[Stub]) -> dict[int, Message]:

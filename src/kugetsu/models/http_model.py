@@ -18,6 +18,9 @@ from kugetsu.protocols import ModelInfo, ModelRequest
 _LEAST_WINDOW: Final = 2_048
 """Tokens; a smaller window is not assumed, only believed when the provider names it."""
 
+_TOO_MANY_BYTES: Final = 413
+"""Status of a request that is too large in bytes, which says nothing of a window in tokens."""
+
 _NOT_JSON: Final = (msgspec.MsgspecError, UnicodeError, RecursionError)
 
 
@@ -128,10 +131,10 @@ class HttpModel(ABC):
         try:
             yield
         except ModelError as error:
-            if error.kind == "context_overflow":
+            if error.kind == "context_overflow" and (error.window or error.status != _TOO_MANY_BYTES):
                 believed = self.info.context_window
                 assumed = max(_LEAST_WINDOW, request.about_tokens * 4 // 5) if request.about_tokens else believed
-                window = error.window or min(believed, assumed)
+                window = min(believed, error.window or assumed)
                 self.info = msgspec.structs.replace(self.info, context_window=window)
             raise
 

@@ -15,6 +15,7 @@ from kugetsu.cli.views import (
     print_results,
     ways_to_get,
 )
+from kugetsu.context import ResultStub
 from kugetsu.events import Event
 from kugetsu.messages import (
     AssistantMessage,
@@ -28,7 +29,7 @@ from kugetsu.messages import (
     UserMessage,
     user,
 )
-from kugetsu.sessions import Checkpoint, Entry, Finished, Forked, Heard, Renewed, Replied, Rewound, Started
+from kugetsu.sessions import Checkpoint, Entry, Finished, Forked, Heard, Pruned, Renewed, Replied, Rewound, Started
 from kugetsu.tasks import CheckResult, Commit, Outcome, TaskReport
 
 MakeReport = Callable[..., TaskReport]
@@ -284,6 +285,7 @@ class TestConversation:
             Started(1, ("c1",)),
             Finished(1, ToolResult("c1", "ls", (Text("a.txt"),))),
             Checkpoint(1),
+            Pruned(1, (ResultStub("c1", "[pruned: 5 characters]"),)),
             Rewound(0),
             Renewed(),
             Forked("k3f9\x1b[2J"),
@@ -298,6 +300,8 @@ class TestConversation:
             "",
             "── result of ls " + "─" * 43,
             "a.txt",
+            "",
+            "── 1 old text made room: notes stand in their place now ───",
             "",
             "── went back to turn 0: what came after it counts no longer ──",
             "",

@@ -36,7 +36,6 @@ def spawning(user: CommandLine, hermes_home: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_task_is_done_asked_about_and_shown_without_a_server(spawning: StandIn, user: CommandLine) -> None:
-    assert spawning.tools["kugetsu_submit"]["check_fn"]()
     said = spawning.call("kugetsu_submit", message=3, prompt="mend it;\n$(touch /tmp/x) `id`", repo="clock")
     assert "is accepted" in said, said
     again = spawning.call("kugetsu_submit", message=3, prompt="mend it;\n$(touch /tmp/x) `id`", repo="clock")

@@ -89,7 +89,7 @@ def _entry(entry: Entry, width: int | None) -> list["Line"]:
         case Wasted():
             what = "a reply broke off and was asked for again"
         case Pruned():
-            what = f"{len(entry.stubs)} old texts made room: from here on the model sees that they were there"
+            what = f"{amounts.counted(len(entry.stubs), 'old text')} made room: notes stand in their place now"
         case Started() | Checkpoint():
             return []
         case _:
