@@ -15,6 +15,10 @@ STEPS = """check:
 test:
 \t@echo "==== 7 passed, 1 skipped in 0.12s ===="
 \t@exit $(or $(TEST),0)
+test-mcp:
+\t@exit $(or $(MCP),0)
+test-hermes:
+\t@exit $(or $(HERMES),0)
 drill:
 \t@exit $(or $(DRILL),0)
 demo:
@@ -46,7 +50,14 @@ def test_a_good_run_ends_with_what_the_tests_said(checkout: Path) -> None:
 
 @pytest.mark.parametrize(
     ("step", "next_step"),
-    [("CHECK", "make test"), ("TEST", "make drill"), ("DRILL", "make demo"), ("DEMO", "all passed")],
+    [
+        ("CHECK", "make test"),
+        ("TEST", "make test-mcp"),
+        ("MCP", "make test-hermes"),
+        ("HERMES", "make drill"),
+        ("DRILL", "make demo"),
+        ("DEMO", "all passed"),
+    ],
 )
 def test_a_step_that_fails_ends_the_run(checkout: Path, step: str, next_step: str) -> None:
     done = ci(checkout, **{step: "3"})

@@ -76,7 +76,7 @@ async def test_an_interrupted_run_writes_nothing_and_the_next_one_goes_on(bench:
     running.cancel()
     await asyncio.wait({running})
     assert kinds(bench.journal.entries) == ["Heard", "Replied", "Started"]
-    assert await bench.agent(says("done")).run("do it") == "done"
+    assert await bench.agent(says("done"), call_seconds=0.2).run("do it") == "done"
     assert [entry.result.is_error for entry in bench.journal.entries if isinstance(entry, Finished)] == [True]
 
 

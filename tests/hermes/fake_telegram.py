@@ -134,7 +134,7 @@ class FakeTelegram:
             while not any(name == "getUpdates" for name, _ in self.called):
                 assert self._changed.wait(deadline - time.monotonic()), "the bot never asked for messages"
 
-    def wait_for_quiet(self, *, quiet: float = 1.5, seconds: float = 30.0) -> None:
+    def wait_for_quiet(self, *, quiet: float = 1.0, seconds: float = 30.0) -> None:
         """Wait until the bot has said nothing for a while: Hermes takes commands of plugins only between two turns."""
         deadline = time.monotonic() + seconds
         with self._changed:
