@@ -11,7 +11,8 @@ import msgspec
 from kugetsu.app.house import House
 from kugetsu.app.service import LocalTasks
 from kugetsu.config import HttpSettings, LogLevel, Settings
-from kugetsu.gateway.http.parts import AsgiApp, Parts, Streams, Webhooks
+from kugetsu.gateway.asgi import AsgiApp
+from kugetsu.gateway.http.parts import Parts, Streams, Webhooks
 from kugetsu.gateway.http.server import HttpServer, serving
 from kugetsu.gateway.http.tokens import make_token
 from kugetsu.protocols import Clock, Scope, SystemClock, TaskService

@@ -15,7 +15,7 @@ from kugetsu.processes import end_marked
 from kugetsu.protocols import Claim, Submitted
 from kugetsu.sessions import Checkpoint, Entry, Forked, Heard, LogLine, Replied, Rewound, Session
 from kugetsu.shadows import TASK_MARKER, Shadow
-from kugetsu.tasks import Changes, Control, Ending, Limits, Outcome, Resume, Task, TaskRecord, TaskReport, new_task_id
+from kugetsu.tasks import Changes, Ending, Limits, Outcome, Resume, Task, TaskRecord, TaskReport, new_task_id
 
 
 async def find(house: House, prefix: str) -> TaskRecord:
@@ -48,20 +48,6 @@ async def is_served(house: House) -> bool:
         RecordError: the store cannot be read.
     """
     return some_serve(await house.store.workers(), house.presences, house.clock.now())
-
-
-async def control(house: House, prefix: str, wish: Control) -> TaskRecord:
-    """Do what a user asks for, and tell the workers.
-
-    Raises:
-        TaskNotFoundError: there is none, or several.
-        StateConflictError: it makes no sense in the task's state.
-        RecordError: the store cannot be used.
-    """
-    record = await find(house, prefix)
-    record = await house.store.control(record.id, wish)
-    house.presences.call_all()
-    return record
 
 
 async def submit(house: House, task: Task, *, key: str = "", session: Sequence[Entry] = ()) -> Submitted:

@@ -13,7 +13,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from kugetsu.app.service import LocalTasks
 from kugetsu.config import HttpSettings
 from kugetsu.errors import AccessError, RecordError, WorkspaceError
-from kugetsu.gateway.http.parts import CALLER, AsgiScope, Caller, Receive, Send
+from kugetsu.gateway.asgi import CALLER, AsgiScope, Caller, Receive, Send
 from kugetsu.protocols import Stats, TaskDetails
 from kugetsu.testing import FakeClock
 from support.command_line import CommandLine

@@ -14,8 +14,9 @@ from kugetsu.app.house import House
 from kugetsu.app.records import SERVING
 from kugetsu.app.service import LocalTasks
 from kugetsu.config import Settings
+from kugetsu.gateway.asgi import CALLER, AsgiScope, Receive, Send
 from kugetsu.gateway.mcp.calls import Call, Reply, do
-from kugetsu.gateway.mcp.http import CALLER, AsgiScope, McpMount, Receive, Send
+from kugetsu.gateway.mcp.http import McpMount
 from kugetsu.gateway.mcp.schemas import schema_of
 from kugetsu.gateway.mcp.tools import TOOLS
 from kugetsu.protocols import Scope

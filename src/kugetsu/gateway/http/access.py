@@ -5,8 +5,8 @@ from typing import Final
 
 from kugetsu.config import HttpSettings
 from kugetsu.errors import ConfigError
+from kugetsu.gateway.asgi import Caller
 from kugetsu.gateway.http.origins import is_loopback
-from kugetsu.gateway.http.parts import Caller
 from kugetsu.gateway.http.problems import Refusal
 from kugetsu.gateway.http.rates import Rates, who_is
 from kugetsu.gateway.http.tokens import Presented, digest_of, proves, read_token

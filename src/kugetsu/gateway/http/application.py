@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any, Final
 
 from kugetsu.errors import RecordError
+from kugetsu.gateway.asgi import COUNTS, AsgiScope, Message, Receive, Send
 from kugetsu.gateway.http import forms
 from kugetsu.gateway.http.access import Access, require_scope
 from kugetsu.gateway.http.bodies import ClientGoneError
@@ -13,7 +14,7 @@ from kugetsu.gateway.http.calls import Answer, Call, Inside, as_problem
 from kugetsu.gateway.http.openapi import document
 from kugetsu.gateway.http.operations import OPERATIONS, Operation
 from kugetsu.gateway.http.origins import Origins
-from kugetsu.gateway.http.parts import COUNTS, AsgiScope, Message, Parts, Receive, Send
+from kugetsu.gateway.http.parts import Parts
 from kugetsu.gateway.http.problems import Refusal, is_foreseen
 from kugetsu.gateway.http.routes import Routes
 

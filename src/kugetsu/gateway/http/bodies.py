@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Final
 
-from kugetsu.gateway.http.parts import Message, Receive
+from kugetsu.gateway.asgi import Message, Receive
 from kugetsu.gateway.http.problems import Refusal
 
 SECONDS: Final = 20.0

@@ -7,10 +7,11 @@ from functools import cached_property
 from typing import Final, NamedTuple
 
 from kugetsu.errors import RecordError
+from kugetsu.gateway.asgi import AsgiApp, AsgiScope, Caller, Receive, Send
 from kugetsu.gateway.http.access import FRESH_SECONDS, Access
 from kugetsu.gateway.http.bodies import Body, Room
 from kugetsu.gateway.http.metrics import Metrics
-from kugetsu.gateway.http.parts import AsgiApp, AsgiScope, Caller, Parts, Receive, Send
+from kugetsu.gateway.http.parts import Parts
 from kugetsu.gateway.http.problems import MEDIA, Header, Refusal, problem_of
 from kugetsu.messages import encode_json
 

@@ -13,9 +13,9 @@ from starlette.types import Receive, Scope, Send
 
 from kugetsu.concurrency import first_error
 from kugetsu.errors import KugetsuError
+from kugetsu.gateway.asgi import COUNTS
 from kugetsu.gateway.http.connections import Connection
 from kugetsu.gateway.http.cursors import Cursor
-from kugetsu.gateway.http.parts import COUNTS
 from kugetsu.gateway.http.tail import Listener, Tail
 
 PING_SECONDS: Final = 15.0

@@ -6,6 +6,7 @@ from starlette.requests import Request
 
 from kugetsu import __version__
 from kugetsu.errors import AccessError
+from kugetsu.gateway.asgi import CALLER
 from kugetsu.gateway.http.bodies import replayed
 from kugetsu.gateway.http.calls import Answer, Call, Reply, as_json
 from kugetsu.gateway.http.forms import (
@@ -18,7 +19,6 @@ from kugetsu.gateway.http.forms import (
     Shadows,
 )
 from kugetsu.gateway.http.metrics import MEDIA
-from kugetsu.gateway.http.parts import CALLER
 from kugetsu.gateway.http.problems import Refusal
 
 TEXT: Final = "text/plain; charset=utf-8"

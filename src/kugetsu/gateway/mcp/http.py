@@ -6,36 +6,21 @@ used up, stolen or lost in a restart. The SDK, and pydantic with it, is imported
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from kugetsu.config import Settings
+from kugetsu.gateway.asgi import CALLER, AsgiScope, Caller, Receive, Send
 from kugetsu.gateway.mcp.calls import Call
 from kugetsu.gateway.mcp.waiting import Places, Progress
 from kugetsu.gateway.repositories import named_elsewhere
-from kugetsu.protocols import Scope, TaskService
+from kugetsu.protocols import TaskService
 
 if TYPE_CHECKING:  # costs 40 MB and half a second
     from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
     from kugetsu.gateway.mcp.server import Context
-
-AsgiScope: TypeAlias = MutableMapping[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-
-CALLER: Final = "kugetsu.caller"
-"""Where the application in front says in the scope who asks."""
-
-
-class Caller(Protocol):
-    """Who asks."""
-
-    @property
-    def scopes(self) -> frozenset[Scope]:
-        """What he may do."""
-        ...
 
 
 class McpMount:

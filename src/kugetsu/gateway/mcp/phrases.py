@@ -1,13 +1,19 @@
 """Events in words for models, each on one line."""
 
+from typing import assert_never
+
 from kugetsu.events import (
     CheckFinished,
     CheckStarted,
+    ContextMeasured,
+    ContextPruned,
     Event,
+    EventsDropped,
     MessageDelivered,
     ModelRetried,
     Noted,
     QuestionAsked,
+    ReplyDelta,
     ReplyFinished,
     TaskFinished,
     TaskHalted,
@@ -15,7 +21,10 @@ from kugetsu.events import (
     TaskResumed,
     TaskStarted,
     ToolFinished,
+    ToolProgress,
     ToolStarted,
+    TurnFinished,
+    TurnStarted,
     WorkspaceReady,
 )
 from kugetsu.gateway.mcp.texts import moment, one_line
@@ -58,5 +67,15 @@ def phrase(event: Event) -> str:  # noqa: C901, PLR0912 - one case for each kind
             return f"{event.state}: {one_line(event.outcome.message)}"
         case TaskMoved():
             return f"{event.state}: {one_line(event.outcome.message)}" if event.outcome else event.state
-        case _:
+        case (
+            TurnStarted()
+            | TurnFinished()
+            | ReplyDelta()
+            | ToolProgress()
+            | EventsDropped()
+            | ContextPruned()
+            | ContextMeasured()
+        ):
             return ""
+        case _:
+            assert_never(event)
