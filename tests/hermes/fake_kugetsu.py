@@ -1,16 +1,17 @@
 """A server on loopback that keeps to the HTTP contract of `kugetsu serve` as far as a plugin can see, without any work."""
 
 import json
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
+from http.server import BaseHTTPRequestHandler
+from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from hermes.loopback import LoopbackServer
 
 _MOVES = {"answer": "pending", "cancel": "cancelled", "pause": "paused", "resume": "pending", "retry": "pending"}
 
 
-class FakeKugetsu:
+class FakeKugetsu(LoopbackServer):
     """Keeps tasks in memory. A context manager.
 
     Attributes:
@@ -29,22 +30,11 @@ class FakeKugetsu:
         self.token = ""
         self.full = 0.0
         self.silent = 0.0
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        super().__init__(_handler(self))
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
+        return self.address
 
     def add(self, prompt: str, **fields: Any) -> str:
         """Put a task there; its id."""

@@ -14,9 +14,11 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
+from http.server import BaseHTTPRequestHandler
+from typing import Any
 from urllib.parse import parse_qsl
+
+from hermes.loopback import LoopbackServer
 
 TOKEN = "1234567890:fake-token-for-tests-only-0123456789"
 BOT = {"id": 1234567890, "is_bot": True, "first_name": "Hermes", "username": "hermes_bot"}
@@ -44,7 +46,7 @@ class Posted:
     at: float
 
 
-class FakeTelegram:
+class FakeTelegram(LoopbackServer):
     """Serves one bot. A context manager.
 
     Attributes:
@@ -61,26 +63,18 @@ class FakeTelegram:
         self._ids = 100
         self._changed = threading.Condition()
         self._ending = False
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
+        super().__init__(_handler(self))
 
     def __exit__(self, *_: object) -> None:
         with self._changed:
             self._ending = True
             self._changed.notify_all()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        super().__exit__()
 
     @property
     def base_url(self) -> str:
         """What stands before the token in addresses."""
-        return f"http://127.0.0.1:{self._server.server_port}/bot"
+        return f"{self.address}/bot"
 
     def say(self, text: str, *, chat: int = CHAT, user: int = 0, thread: int = 0) -> int:
         """A person writes into a chat, in private with their own name; the number of the message."""

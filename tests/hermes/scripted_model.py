@@ -16,8 +16,10 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+
+from hermes.loopback import LoopbackServer
 
 
 class Gate:
@@ -92,7 +94,7 @@ class Talk:
 Say = Callable[[Talk], Reply]
 
 
-class ScriptedModel:
+class ScriptedModel(LoopbackServer):
     """Serves what `say` decides. A context manager.
 
     Attributes:
@@ -103,22 +105,11 @@ class ScriptedModel:
         self.say = say
         self.talks: list[Talk] = []
         self._numbers = itertools.count(1)
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        super().__init__(_handler(self))
 
     @property
     def base_url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}/v1"
+        return f"{self.address}/v1"
 
     def message(self, body: dict[str, Any]) -> dict[str, Any]:
         """The reply to a request. What offers no tools is one of Hermes' own errands, such as a title."""
