@@ -122,6 +122,10 @@ class ToolError(KugetsuError):
     """A tool could not do what its call asks; the message is the call's result, addressed to the model."""
 
 
+class SummaryError(KugetsuError):
+    """Nobody could write a summary of old turns; the message says why."""
+
+
 class LimitReachedError(KugetsuError):
     """A run used up one of its limits.
 

@@ -21,8 +21,8 @@ def looks(number: int, text: str = "a") -> CannedReply:
 
 
 def told(bench: Bench) -> list[str]:
-    steering = [m for m in bench.journal.messages if isinstance(m, UserMessage) and m.origin == "steering"]
-    return ["same call" if "same look call" in str(m.content) else "no change" for m in steering]
+    notices = [m for m in bench.journal.messages if isinstance(m, UserMessage) and m.origin == "notice"]
+    return ["same call" if "same look call" in str(m.content) else "no change" for m in notices]
 
 
 async def test_an_agent_that_repeats_a_call_is_told_once_and_then_its_run_ends(bench: Bench) -> None:

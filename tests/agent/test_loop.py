@@ -299,7 +299,7 @@ async def test_words_that_are_cut_by_the_output_limit_are_asked_on_and_bounded(b
     cut = msgspec.structs.replace(says("half a sen"), stop="length")
     agent = bench.agent(cut, says("tence"))
     assert await agent.run("do it") == "tence"
-    assert [m.origin for m in agent.session.messages if isinstance(m, UserMessage)] == ["prompt", "follow_up"]
+    assert [m.origin for m in agent.session.messages if isinstance(m, UserMessage)] == ["prompt", "notice"]
     bench.journal = MemoryJournal()
     with pytest.raises(ModelError, match="4 times in a row"):
         await bench.agent(*[cut] * 9).run("do it")

@@ -179,7 +179,7 @@ async def test_a_cut_reply_is_asked_on_also_by_a_later_run(bench: Bench) -> None
     bench.journal = MemoryJournal([Heard(UserMessage(())), Replied(1, cut), Checkpoint(1)])
     agent = bench.agent(says("tence"))
     assert await agent.run("do it") == "tence"
-    assert [m.origin for m in agent.session.messages if isinstance(m, UserMessage)] == ["prompt", "follow_up"]
+    assert [m.origin for m in agent.session.messages if isinstance(m, UserMessage)] == ["prompt", "notice"]
 
 
 async def test_an_answer_is_to_the_question_that_was_open_and_to_no_other(bench: Bench) -> None:

@@ -39,6 +39,13 @@ def test_a_count_that_leaves_half_out_is_not_believed() -> None:
     assert Meter(500).measure(messages) == 500 + sum(map(estimate, messages))
 
 
+def test_what_a_reply_that_was_cut_may_have_cost_is_no_count() -> None:
+    messages: list[Message] = [user(WORDS), said(WORDS, 300), user(WORDS)]
+    told = Meter(0).measure(messages)
+    cut = AssistantMessage((Text("I"),), "aborted", Usage(90_000, 10))
+    assert Meter(0).measure([*messages, cut]) - told < 20
+
+
 def test_a_provider_that_counts_many_times_as_much_is_believed_within_reason() -> None:
     meter = Meter(0)
     messages: list[Message] = [user(WORDS), said(WORDS, 100_000)]

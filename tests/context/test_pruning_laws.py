@@ -1,5 +1,6 @@
 """What holds for the pruning of any conversation."""
 
+import time
 from collections.abc import Sequence
 
 import msgspec
@@ -7,70 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from context.any_conversation import conversations
+from context.conversations import Talk
 from kugetsu.config import Wire
 from kugetsu.context import estimate, prune, with_stubs
-from kugetsu.messages import (
-    AssistantMessage,
-    Image,
-    InputContent,
-    Message,
-    ReplyContent,
-    Text,
-    Thinking,
-    ToolCall,
-    ToolResult,
-    user,
-)
+from kugetsu.context.calls import CHANGES, done_calls, superseded_reads
+from kugetsu.messages import AssistantMessage, Message, ToolCall, ToolResult
 from kugetsu.protocols import ModelRequest
 from kugetsu.testing.request_rules import problems
 from models.model_lab import TOOLS, WIRES
 from models.test_request_validity import encoded
 
 ALL = 10**9
-SIZES = st.sampled_from([0, 5, 399, 400, 401, 1_500, 9_000])
-PATHS = st.sampled_from(["a.py", "./a.py", "src/b.py", "", "/w/c.py"])
-NAMES = st.sampled_from(["read", "read", "write", "edit", "bash", "ask", "no such tool!"])
-
-
-@st.composite
-def contents(draw: st.DrawFn) -> tuple[InputContent, ...]:
-    size = draw(SIZES)
-    text = (draw(st.sampled_from(["word ", "строка ", "\ud800", "{}\n", "漢字"])) * size)[:size]
-    blocks: list[InputContent] = [Text(text)]
-    if draw(st.integers(0, 5)) == 0:
-        blocks.append(Image("aGk=", "image/png"))
-    return tuple(blocks)
-
-
-@st.composite
-def arguments(draw: st.DrawFn, name: str) -> str:
-    if draw(st.integers(0, 9)) == 0:
-        return draw(st.sampled_from(["", "{", "[1]", "nul", '"' + "x" * 500 + '"', '{"path": 5, "content": null}']))
-    size = draw(SIZES)
-    given: dict[str, object] = {"path": draw(PATHS)}
-    if name == "read":
-        given |= draw(st.sampled_from([{}, {"offset": 5}, {"offset": "2", "limit": 3}, {"limit": 10**12}]))
-    else:
-        given |= {"content": "c" * size, "edits": [{"oldText": "o", "newText": "n" * size}], "n": 1.5}
-    return msgspec.json.encode(given).decode()
-
-
-@st.composite
-def conversations(draw: st.DrawFn) -> list[Message]:
-    messages: list[Message] = [user("the task " * 200)]
-    for number in range(draw(st.integers(0, 12))):
-        if draw(st.integers(0, 3)) == 0:
-            messages.append(user("but mind this " * 50, "steering"))
-        calls = []
-        for place in range(draw(st.integers(0, 3))):
-            name = draw(NAMES)
-            calls.append(ToolCall(f"c{number}.{place}", name, draw(arguments(name))))
-        content: list[ReplyContent] = [Text("I look"), *calls]
-        if draw(st.booleans()):
-            content.insert(0, Thinking("thought " * 100, "signature"))
-        messages.append(AssistantMessage(tuple(content), "tool_calls" if calls else "end", model="test/m"))
-        messages += [ToolResult(call.id, call.name, draw(contents()), draw(st.booleans())) for call in calls]
-    return messages
 
 
 def tokens(messages: Sequence[Message]) -> int:
@@ -118,6 +67,21 @@ def test_a_larger_surplus_takes_all_that_a_smaller_one_does(
     assert more[: len(less)] == less
 
 
+@given(conversations(), SURPLUSES)
+def test_of_the_last_turn_nothing_goes_while_anything_else_could(messages: list[Message], surplus: int) -> None:
+    stubs = prune(messages, surplus, keep=0, recall=True).stubs
+    before = prune(messages, ALL, keep=1, recall=True).stubs
+    assert set(stubs) <= set(before) or set(before) <= set(stubs)
+
+
+def test_long_arguments_of_an_old_turn_go_before_what_the_last_turn_gave() -> None:
+    talk = (
+        Talk().call("write", "old", "written", path="a.py", content="some words " * 500).call("bash", "new", "x " * 900)
+    )
+    assert [stub.call for stub in prune(talk.messages, 100, keep=0).stubs] == ["old"]
+    assert [stub.call for stub in prune(talk.messages, ALL, keep=0).stubs] == ["old", "new"]
+
+
 @given(conversations(), KEEPS)
 def test_words_thoughts_order_and_the_last_turns_stay_as_they_are(messages: list[Message], keep: int) -> None:
     after = pruned(messages, ALL, keep)
@@ -134,6 +98,7 @@ def test_words_thoughts_order_and_the_last_turns_stay_as_they_are(messages: list
                     if isinstance(was, ToolCall) and isinstance(block, ToolCall):
                         assert (was.id, was.name) == (block.id, block.name)
                         assert keys(was.arguments) == keys(block.arguments)
+                        assert was == block or was.name != "ask"
                     else:
                         assert was == block
             case (ToolResult(), ToolResult()):
@@ -141,6 +106,37 @@ def test_words_thoughts_order_and_the_last_turns_stay_as_they_are(messages: list
                 assert now == before or (len(now.text) < 400 and before.name != "ask")
             case _:
                 assert now is before
+
+
+@given(conversations())
+def test_a_read_is_worthless_when_a_later_one_shows_as_much_or_a_change_followed_and_only_then(
+    messages: list[Message],
+) -> None:
+    calls = [done for done in done_calls(messages, ()) if done.path and not done.result.is_error]
+    found = {done.call.id: reason for done, reason in superseded_reads(calls)}
+    for place, done in enumerate(calls):
+        same = [later for later in calls[place + 1 :] if later.path == done.path]
+        changed = [later.turn for later in same if later.call.name in CHANGES]
+        again = [later.turn for later in same if later.call.name == "read" and covers(later.lines, done.lines)]
+        if done.call.name != "read" or not done.lines or not (changed or again):
+            assert done.call.id not in found
+        else:
+            reasons = [f"the file was changed in turn {turn}" for turn in changed]
+            reasons += [f"the file was read again in turn {turn}" for turn in again]
+            assert found[done.call.id] in reasons
+
+
+def covers(one: range, other: range) -> bool:
+    return one.start <= other.start and other.stop <= one.stop
+
+
+def test_many_reads_of_one_file_are_looked_through_in_no_time() -> None:
+    talk = Talk()
+    for number in range(4_000):
+        talk.call("read", f"c{number}", "a line", path="a.py", offset=number * 7 % 4_001 + 1, limit=1)
+    started = time.process_time()
+    prune(talk.messages, ALL, keep=5)
+    assert time.process_time() - started < 0.5
 
 
 def keys(arguments: str) -> object:

@@ -12,6 +12,8 @@ from kugetsu.config import LogSettings
 from kugetsu.events import (
     CheckFinished,
     CheckStarted,
+    CompactionFailed,
+    ContextCompacted,
     ContextMeasured,
     ContextPruned,
     Event,
@@ -97,6 +99,8 @@ def run_of_a_task() -> list[Event]:
         QuestionAsked(turn=4, call_id="c2", question="Which one?"),
         TurnFinished(turn=4, usage=usage + usage),
         ContextPruned(turn=4, texts=12, before=160_000, after=80_000),
+        ContextCompacted(turn=4, through=2, model="cheap/model", usage=Usage(9_000, 500), before=110_000, after=30_000),
+        CompactionFailed(turn=4, message="cheap/model wrote no notes"),
         ContextMeasured(requests=20, sent=1_000_000, repeated=930_000),
         CheckStarted(command="make test"),
         CheckFinished(result=CheckResult("make test", passed=False, exit_code=2, output_tail="a\n1 failed\n")),

@@ -9,6 +9,9 @@ import pytest
 from kugetsu.config import LogLevel
 from kugetsu.events import (
     EVENT_TYPES,
+    CompactionFailed,
+    ContextCompacted,
+    ContextPruned,
     Event,
     Noted,
     ReplyFinished,
@@ -39,7 +42,7 @@ def test_every_line_says_when_how_important_what_and_about_which_task_run_turn_a
         assert (line["task"], line["run"], line["shadow"]) == ("k3f9abcdef", 2, "k3f9abcdef#2")
         assert line["message"]
         assert "\n" not in line["message"]
-    assert [line["turn"] for line in lines] == [None, 3, 3, 3, *[4] * 15]
+    assert [line["turn"] for line in lines] == [None, 3, 3, 3, *[4] * 17]
 
 
 def test_what_changes_a_task_is_shown_by_default_and_its_turns_are_for_those_who_look_closer(
@@ -55,6 +58,8 @@ def test_what_changes_a_task_is_shown_by_default_and_its_turns_are_for_those_who
         "model_retried": "warning",
         "question_asked": "info",
         "context_pruned": "info",
+        "context_compacted": "info",
+        "compaction_failed": "warning",
         "check_finished": "warning",
         "noted": "info",
         "events_dropped": "warning",
@@ -104,7 +109,9 @@ def test_readable_lines_say_the_same(journal: Journal, events: list[Event]) -> N
         f"{at} info    k3f9abcdef#2 turn 3: steering: use regular expressions",
         f"{at} warning k3f9abcdef#2 turn 4: the model is asked again in 2 s (rate_limited): slow down",
         f"{at} info    k3f9abcdef#2 turn 4: asks: Which one?",
-        f"{at} info    k3f9abcdef#2 turn 4: 12 old texts made room: 160,000 tokens are 80,000 now",
+        f"{at} info    k3f9abcdef#2 turn 4: 12 old texts made room: about 160,000 tokens are 80,000 now",
+        f"{at} info    k3f9abcdef#2 turn 4: notes stand for turns 1 to 2: about 110,000 tokens are 30,000 now",
+        f"{at} warning k3f9abcdef#2 turn 4: no notes on old turns: cheap/model wrote no notes",
         f"{at} warning k3f9abcdef#2 turn 4: check failed (exit code 2): 1 failed",
         f"{at} info    k3f9abcdef#2 turn 4: note: a hook failed",
         f"{at} warning k3f9abcdef#2 turn 4: 7 events came too fast",
@@ -112,6 +119,41 @@ def test_readable_lines_say_the_same(journal: Journal, events: list[Event]) -> N
         f"{at} info    k3f9abcdef#2 turn 4: pending",
         f"{at} info    k3f9abcdef#2 turn 4: completed: after 4 turns {used}",
     ]
+
+
+def test_what_took_turns_out_of_the_context_is_told_in_numbers_too(journal: Journal) -> None:
+    compacted = ContextCompacted(4, 2, "cheap/model", Usage(9_000, 500, 100, 0.01), before=110_000, after=30_000)
+    pruned, failed = ContextPruned(turn=4, texts=1, before=9_000, after=800), CompactionFailed(4, "a\nlong\nstory")
+    first, second, third = journal.note(compacted, pruned, failed)
+    assert {name: first[name] for name in list(first)[len(ALWAYS) :]} == {
+        "through": 2,
+        "before": 110_000,
+        "after": 30_000,
+        "model": "cheap/model",
+        "input": 9_000,
+        "output": 500,
+        "cached": 100,
+        "usd": 0.01,
+    }
+    assert (second["message"], second["texts"]) == ("1 old text made room: about 9,000 tokens are 800 now", 1)
+    assert (third["message"], third["reason"]) == ("no notes on old turns: a long story", "a long story")
+
+
+@pytest.mark.parametrize(
+    ("through", "model", "said"),
+    [
+        (1, "cheap/model", "notes stand for turn 1: "),
+        (7, "cheap/model", "notes stand for turns 1 to 7: "),
+        (1, "", "turn 1 was taken out without notes: "),
+        (7, "", "turns 1 to 7 were taken out without notes: "),
+    ],
+)
+def test_a_compaction_says_which_turns_went_and_whether_there_are_notes(
+    journal: Journal, through: int, model: str, said: str
+) -> None:
+    (line,) = journal.note(ContextCompacted(turn=9, through=through, model=model, usage=Usage(), before=9, after=5))
+    assert line["message"] == f"{said}about 9 tokens are 5 now"
+    assert line["model"] == (model or None)
 
 
 def test_lines_on_the_stream_are_json_when_asked_for(journal: Journal) -> None:

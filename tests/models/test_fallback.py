@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from kugetsu.config import ModelSettings, Price, ProviderSettings, Settings
-from kugetsu.errors import ConfigError, ModelFailure
+from kugetsu.errors import ConfigError, MissingKeyError, ModelFailure
 from kugetsu.messages import ReplyStart, TextDelta, Thinking
 from kugetsu.models import Models
 from kugetsu.protocols import ModelInfo, ModelRequest
@@ -183,6 +183,12 @@ async def test_the_fallback_has_no_fallback() -> None:
         error = await fail(both.models.open(SPARE, patience=30))
         assert error.retry_after == 3600
         assert both.models.closed() == {SPARE: both.clock.now() + 3600}
+
+
+def test_a_missing_key_of_the_fallback_is_told_from_a_fallback_that_nobody_can_use() -> None:
+    settings = Settings(providers={"own": ProviderSettings(base_url="http://h")}, fallback="openai/gpt-5")
+    with pytest.raises(MissingKeyError, match="`fallback`: no key for openai"):
+        Models(settings, {}).open("own/m")
 
 
 @pytest.mark.parametrize("fallback", ["nonsense", "unknown/m", "openai/gpt-5"])

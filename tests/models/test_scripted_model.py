@@ -2,11 +2,12 @@ import asyncio
 
 import pytest
 
+from kugetsu.context import SUMMARY_SYSTEM
 from kugetsu.errors import ConfigError, ModelError, ModelFailure
 from kugetsu.messages import Message, Text, TextDelta, Thinking, ToolCall, ToolResult, Usage, user
 from kugetsu.models import ScriptedModel
 from kugetsu.protocols import ModelRequest
-from kugetsu.rehearsal import parse_script
+from kugetsu.rehearsal import NOTES, parse_script
 from kugetsu.testing import FakeClock
 from models.model_lab import REQUEST, ask, fail
 
@@ -135,3 +136,47 @@ async def test_a_failure_can_say_how_long_to_wait() -> None:
 def test_a_wait_that_makes_no_sense_is_refused(turn: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match="`retry_after` must be 0 or more, beside `fail`"):
         scripted(turn)
+
+
+NOTES_REQUEST = ModelRequest(SUMMARY_SYSTEM, [user("<work>...</work>")], conversation="t1.summary")
+
+
+def with_summaries(turns: list[object], *summaries: object) -> ScriptedModel:
+    script = parse_script({"turns": turns, "summaries": list(summaries)})
+    return ScriptedModel(script, "scripted:test.yaml", FakeClock())
+
+
+async def test_summaries_come_one_by_one_and_then_the_same_notes_for_ever() -> None:
+    first = {"text": "## Done\n- it", "usage": {"input": 9, "output": 3, "cost_usd": 0.5}}
+    model = with_summaries([], first, {"text": "more", "stop": "length"})
+    reply = await ask(model, NOTES_REQUEST)
+    assert (reply.text, reply.stop, reply.usage) == ("## Done\n- it", "end", Usage(9, 3, 0, 0.5))
+    reply = await ask(model, NOTES_REQUEST)
+    assert (reply.text, reply.stop) == ("more", "length")
+    assert [(await ask(model, NOTES_REQUEST)).text for _ in range(2)] == [NOTES.text] * 2
+
+
+async def test_a_summary_uses_up_no_turn_and_a_turn_no_summary() -> None:
+    model = with_summaries([{"text": "one"}, {"text": "two"}], {"text": "notes"})
+    said = [(await ask(model, request)).text for request in (REQUEST, NOTES_REQUEST, REQUEST, NOTES_REQUEST, REQUEST)]
+    assert said == ["one", "notes", "two", NOTES.text, "done"]
+
+
+async def test_failing_summaries_disturb_no_conversation_that_is_found_by_its_replies() -> None:
+    turns: list[object] = [{"text": "one"}, {"fail": "network"}, {"text": "two"}]
+    model = with_summaries(turns, {"fail": "overloaded", "retry_after": 7}, {"delay": 5, "text": "notes"})
+    assert await text_of(model, asked(0)) == "one"
+    error = await fail(model, NOTES_REQUEST)
+    assert (error.kind, error.retry_after) == ("overloaded", 7)
+    assert str(error) == "scripted:test.yaml: rehearsed failure `overloaded` of summary 1"
+    with pytest.raises(ModelError, match="of entry 2"):
+        await text_of(model, asked(1))
+    assert await text_of(model, NOTES_REQUEST) == "notes"
+    assert await text_of(model, asked(1)) == "two"
+    assert await text_of(model, asked(0)) == "one"
+
+
+def test_a_script_says_how_large_the_window_is() -> None:
+    for said, window, longest in (({}, 200_000, 32_000), ({"window": 9_000}, 9_000, 9_000)):
+        info = ScriptedModel(parse_script({"turns": [], **said}), "scripted:test.yaml", FakeClock()).info
+        assert (info.context_window, info.max_output) == (window, longest)

@@ -88,6 +88,20 @@ async def test_a_known_time_holds_all_back_without_a_request(wire: Wire) -> None
         assert clock.monotonic() == pytest.approx(900)
 
 
+async def test_a_model_that_work_goes_on_without_closes_for_nobody_until_a_task_has_it_for_its_own() -> None:
+    clock = FakeClock()
+    async with (
+        ScriptedServer(Script(), faults={0: Fault("status", 429, {"retry-after": "900"})}) as server,
+        Models(settings_for(server.base_url), {}, clock=clock) as models,
+    ):
+        aside = models.open("test/notes", patience=30, aside=True)
+        assert (await fail(aside)).retry_after == 900
+        assert models.closed() == {}
+        models.open("test/notes")
+        models.open("test/notes", aside=True)
+        assert models.closed() == {"test/notes": clock.now() + 900}
+
+
 async def test_in_the_foreground_a_wait_goes_up_to_its_cap_and_no_further() -> None:
     clock = FakeClock()
     faults = {0: Fault("status", 429, {"retry-after": "110"}), 1: Fault("status", 429, {"retry-after": "130"})}

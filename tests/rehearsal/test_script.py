@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from kugetsu.errors import MODEL_FAILURES, ConfigError
-from kugetsu.rehearsal import load_script, parse_script
+from kugetsu.rehearsal import NOTES, load_script, parse_script
 
 
 def test_json_and_yaml_say_the_same(tmp_path: Path) -> None:
@@ -19,9 +19,24 @@ def test_json_and_yaml_say_the_same(tmp_path: Path) -> None:
     assert load_script(tmp_path / "a.json") == load_script(tmp_path / "a.yaml")
 
 
-def test_a_field_without_a_value_is_one_that_was_left_out() -> None:
+@pytest.mark.parametrize("part", ["turns", "summaries"])
+def test_a_field_without_a_value_is_one_that_was_left_out(part: str) -> None:
     empty = {"text": "hi", "tool_calls": None, "usage": None, "fail": None, "delay": None}
-    assert parse_script({"turns": [empty]}) == parse_script({"turns": [{"text": "hi"}]})
+    assert parse_script({part: [empty]}) == parse_script({part: [{"text": "hi"}]})
+
+
+def test_summaries_stand_beside_the_turns(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(
+        "summaries:\n- text: |\n    ## Done\n    - it\n  usage:\n  delay: 0.5\n- fail: overloaded\nturns:\n- text: hi\n"
+    )
+    script = load_script(tmp_path / "a.yaml")
+    assert [(turn.text, turn.delay, turn.fail) for turn in script.summaries] == [
+        ("## Done\n- it\n", 0.5, None),
+        ("", 0.0, "overloaded"),
+    ]
+    assert [turn.text for turn in script.turns] == ["hi"]
+    assert parse_script({"turns": []}).summaries == ()
+    assert NOTES.text.strip()
 
 
 @pytest.mark.parametrize(
@@ -31,6 +46,12 @@ def test_a_field_without_a_value_is_one_that_was_left_out() -> None:
         ({"turns": [{"fail": "tired"}]}, "tired"),
         ({"turns": [{"delay": -1}]}, "delay"),
         ({"turns": [{"tool_calls": [{}]}]}, "required field `name`"),
+        ({"summaries": [{}, {"txt": "hi"}]}, r"unknown field `txt` - at `\$\.summaries\[1\]`"),
+        ({"summaries": None}, r"\$\.summaries"),
+        ({"summaries": ["notes"]}, r"\$\.summaries\[0\]"),
+        ({"window": 7_999}, "`window` must be 8,000 tokens or more, got 7,999"),
+        ({"window": "large"}, r"\$\.window"),
+        ({"summary": []}, "unknown field `summary`"),
         ([], "Expected `object`"),
     ],
 )

@@ -1,11 +1,24 @@
 """Logs of sessions, as an agent could have written them, with what they amount to told in another way."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from hypothesis import strategies as st
 
-from kugetsu.messages import AssistantMessage, Message, Text, ToolCall, ToolResult, Usage, user
+from kugetsu.messages import (
+    AssistantMessage,
+    Image,
+    Message,
+    Text,
+    ToolCall,
+    ToolResult,
+    Usage,
+    UserMessage,
+    UserOrigin,
+)
 from kugetsu.sessions import Checkpoint, Entry, Finished, Heard, Renewed, Replied, Rewound, Started
+
+ORIGINS: Final[tuple[UserOrigin, ...]] = ("steering", "follow_up", "notice", "steering")
 
 ACTIONS = ("hear", "reply", "start", "finish", "close", "rewind", "renew")
 
@@ -62,7 +75,9 @@ class Writer:
             getattr(self, f"_{action}")(number)
 
     def _hear(self, number: int) -> None:
-        message = user(f"said {number}", "steering" if self.replied else "prompt")
+        picture = (Image("aGk=", "image/png"),) if number % 3 == 1 else ()
+        origin = ORIGINS[number % 4] if self.replied else "prompt"
+        message = UserMessage((Text(f"said {len(self.entries)}"), *picture), origin)
         self.entries.append(Heard(message))
         if self.open:
             self.late.append(message)
@@ -123,7 +138,16 @@ class Writer:
 
 @st.composite
 def writers(draw: st.DrawFn) -> Writer:
-    """Writers that have written something."""
+    """Writers that have written something: whole turns for the most part, and anything that may come between."""
     writer = Writer()
-    writer.write(draw(st.lists(st.tuples(st.sampled_from(ACTIONS), st.integers(0, 7)), max_size=40)))
+    for _ in range(draw(st.integers(0, 16))):
+        number = draw(st.integers(0, 7))
+        step = draw(st.sampled_from(["turn"] * 4 + ["heard turn"] * 2 + list(ACTIONS)))
+        match step:
+            case "turn":
+                writer.write([("reply", number), ("start", number), ("close", number)])
+            case "heard turn":
+                writer.write([("reply", number), ("hear", number), ("close", number), ("hear", number + 1)])
+            case _:
+                writer.write([(step, number)])
     return writer

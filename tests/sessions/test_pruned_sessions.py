@@ -27,8 +27,9 @@ PROMPT = Heard(user("do it"))
 
 def told(session: Session) -> dict[str, Any]:
     """All that a session says, but for what it keeps only to go back."""
-    hidden = {"_prunings", "_settled"}
-    return {name: value for name, value in vars(session).items() if name not in hidden} | {"from": session.same_from}
+    hidden = {"_conversation", "_changes", "_settled"}
+    said = vars(session) | vars(session._conversation)
+    return {name: value for name, value in said.items() if name not in hidden} | {"from": session.same_from}
 
 
 def stubs_for(messages: list[Message], choices: list[bool]) -> tuple[Stub, ...]:
@@ -130,7 +131,7 @@ def test_a_settled_session_keeps_nothing_of_what_was_pruned() -> None:
         "[pruned: x]",
         "[pruned: y]",
     ]
-    assert all(not removed.messages for removed in session._prunings)
+    assert all(not change.removed for change in session._conversation._changes)
     assert session.same_from == 5
     with pytest.raises(ValueError, match="while it is worked on"):
         session.apply(Rewound(1))

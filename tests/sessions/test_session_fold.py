@@ -25,7 +25,11 @@ PROMPT = Heard(user("do it"))
 
 
 def state_of(session: Session) -> dict[str, object]:
-    return vars(session) | {"turns": session.turns(), "awaits_reply": session.awaits_reply}
+    return vars(session) | {
+        "_conversation": vars(session._conversation),
+        "turns": session.turns(),
+        "awaits_reply": session.awaits_reply,
+    }
 
 
 @given(writers())

@@ -8,7 +8,7 @@ from kugetsu.errors import LeaseLostError, RecordError, TaskNotFoundError
 from kugetsu.events import Noted, TurnStarted
 from kugetsu.messages import AssistantMessage, Text, ToolCall, ToolResult, user
 from kugetsu.protocols import Claim, Effect, Lease, Store
-from kugetsu.sessions import Checkpoint, Entry, Finished, Heard, Renewed, Replied
+from kugetsu.sessions import Checkpoint, Entry, Finished, Heard, Renewed, Replied, Rewound
 from kugetsu.tasks import Answer, Budgets, Cancel, Pause, Place, Resume, Retry, Say, Spent, day_of
 from storage.store_lab import HEARD, Lab, a_call, a_finish
 from tasks.task_lab import PLACE, a_task, an_ending
@@ -128,6 +128,22 @@ class RunContract:
         assert await lab.store.result("a", "c9") is None
         with pytest.raises(TaskNotFoundError):
             await lab.store.result("nobody", "c1")
+
+    async def test_what_a_turn_said_and_gave_is_found_in_the_session_of_its_task(self, lab: Lab) -> None:
+        claim = await lab.running()
+        await lab.store.append(claim.lease, [HEARD])
+        for turn in (1, 2, 12):
+            calls = tuple(ToolCall(f"c{turn}.{place}", "bash", '{"turn":1,"a":2}') for place in range(turn % 3))
+            reply = AssistantMessage((Text(f"turn {turn}"), *calls), "tool_calls")
+            results = [ToolResult(one.id, "bash", (Text('"turn":2,'),)) for one in calls]
+            await lab.store.append(claim.lease, [Replied(turn, reply), *(Finished(turn, one) for one in results)])
+            assert await lab.store.turn("a", turn) == [reply, *results]
+            await lab.store.append(claim.lease, [Checkpoint(turn)])
+        await lab.store.append(claim.lease, [Rewound(1)])
+        assert len(await lab.store.turn("a", 2)) == 3
+        assert await lab.store.turn("a", 3) == []
+        with pytest.raises(TaskNotFoundError):
+            await lab.store.turn("nobody", 1)
 
     async def test_sessions_of_different_tasks_do_not_mix(self, lab: Lab) -> None:
         for name in ("a", "b"):

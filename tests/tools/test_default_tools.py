@@ -29,7 +29,7 @@ def test_the_tools_and_their_arguments_have_the_names_that_users_of_pi_know() ->
         "grep": ["pattern", "path", "glob", "ignoreCase", "literal", "context", "limit"],
         "ls": ["path", "limit"],
         "find": ["pattern", "path", "limit"],
-        "recall": ["call", "offset", "limit"],
+        "recall": ["call", "turn", "offset", "limit"],
         "ask": ["question", "options"],
     }
 

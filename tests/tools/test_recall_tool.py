@@ -1,20 +1,43 @@
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from kugetsu.errors import RecordError, ToolError
-from kugetsu.messages import Image, InputContent, Text, ToolResult
-from kugetsu.protocols import ToolContext, ToolOutput
+from kugetsu.messages import AssistantMessage, Image, InputContent, Message, Text, ToolCall, ToolResult
+from kugetsu.protocols import NoMemory, ToolContext, ToolOutput
 from kugetsu.tools.recall import RecallArguments, RecallTool
 from tools.toolbench import ToolBench, text_of
 
 
-async def recalled(directory: Path, *content: InputContent, **arguments: int) -> ToolOutput:
-    async def recall(call: str) -> ToolResult | None:
-        return ToolResult(call, "bash", content) if call == "c1" else None
+class OneResult(NoMemory):
+    """Implements `protocols.Memory`."""
 
-    context: ToolContext = msgspec.structs.replace(ToolBench(directory).context, recall=recall)
+    def __init__(self, result: ToolResult) -> None:
+        self._result = result
+
+    async def result(self, call: str) -> ToolResult | None:
+        return self._result if call == self._result.call_id else None
+
+    async def turn(self, number: int) -> Sequence[Message]:
+        said = AssistantMessage((Text("I run it."), ToolCall(self._result.call_id, "bash", '{"command":"make"}')))
+        return (said, self._result) if number == 4 else ()
+
+
+class Damaged(NoMemory):
+    """Implements `protocols.Memory`."""
+
+    async def result(self, call: str) -> ToolResult | None:
+        raise RecordError(f"the database is damaged at {call}")
+
+    async def turn(self, number: int) -> Sequence[Message]:
+        raise RecordError(f"the database is damaged at {number}")
+
+
+async def recalled(directory: Path, *content: InputContent, **arguments: int) -> ToolOutput:
+    memory = OneResult(ToolResult("c1", "bash", content))
+    context: ToolContext = msgspec.structs.replace(ToolBench(directory).context, memory=memory)
     return await RecallTool().run(RecallArguments("c1", **arguments), context)
 
 
@@ -49,9 +72,25 @@ async def test_a_call_that_nobody_knows_or_can_read_is_told_so(tmp_path: Path) -
     bench = ToolBench(tmp_path)
     with pytest.raises(ToolError, match="There is no result of a call 'c7'"):
         await RecallTool().run(RecallArguments("c7"), bench.context)
+    damaged = msgspec.structs.replace(bench.context, memory=Damaged())
+    with pytest.raises(ToolError, match="the call 'c1' gave cannot be read: the database is damaged at c1"):
+        await RecallTool().run(RecallArguments("c1"), damaged)
+    with pytest.raises(ToolError, match="turn 2 gave cannot be read: the database is damaged at 2"):
+        await RecallTool().run(RecallArguments(turn=2), damaged)
 
-    async def broken(_call: str) -> ToolResult | None:
-        raise RecordError("the database is damaged")
 
-    with pytest.raises(ToolError, match="cannot be read: the database is damaged"):
-        await RecallTool().run(RecallArguments("c1"), msgspec.structs.replace(bench.context, recall=broken))
+async def test_a_turn_is_shown_in_short_with_how_to_see_all_of_it(tmp_path: Path) -> None:
+    bench = ToolBench(tmp_path)
+    context = msgspec.structs.replace(bench.context, memory=OneResult(ToolResult("c1", "bash", (Text("x" * 9_000),))))
+    shown = text_of(await RecallTool().run(RecallArguments(turn=4), context))
+    assert shown.startswith('[agent]\nI run it.\n\n[agent calls bash]\n{"command":"make"}\n\n[result of bash]\nxxx')
+    assert "characters left out ...]" in shown
+    assert shown.endswith('[To see all that a call gave, recall it:\n- bash: {"call":"c1"}]')
+    with pytest.raises(ToolError, match="There is no turn 5"):
+        await RecallTool().run(RecallArguments(turn=5), context)
+
+
+@pytest.mark.parametrize("arguments", [RecallArguments(), RecallArguments("c1", 4)])
+async def test_what_is_meant_must_be_clear(tmp_path: Path, arguments: RecallArguments) -> None:
+    with pytest.raises(ToolError, match="either a `call` or a `turn`"):
+        await RecallTool().run(arguments, ToolBench(tmp_path).context)

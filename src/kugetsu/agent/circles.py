@@ -24,12 +24,12 @@ def check_circling(circling: Circling, settings: LoopSettings) -> UserMessage | 
         return user(
             f"You have made the same {circling.name} call {same} times since a file last changed, and each time the result "
             "was the same. Making it again will not help. Do something else, or say what keeps you from it.",
-            "steering",
+            "notice",
         )
     if idle and circling.turns and circling.turns % idle == 0:
         return user(
             f"Nothing in the worktree has changed for {circling.turns} turns. If the task needs changes, make them now; if "
             "you know all that you need, come to an end; if something keeps you from it, say what.",
-            "steering",
+            "notice",
         )
     return None

@@ -25,8 +25,9 @@ AfterToolCall: TypeAlias = Callable[[ToolCall, ToolOutput], Awaitable[ToolOutput
 """Sees what a call gave. A `ToolOutput` takes its place, None keeps it. If the hook raises, the model gets an error."""
 
 TransformContext: TypeAlias = Callable[[Sequence[Message]], Awaitable[Sequence[Message]]]
-"""Sees the conversation before each model call and returns what is sent instead; what is kept does not change. Every tool
-call that stays must keep its result. If the hook raises, the run fails."""
+"""Sees the conversation before each model call, and once more whenever something in it gave way, and returns what is sent
+instead; what is kept does not change. Its result is what has to fit the window. Every tool call that stays must keep its
+result. If the hook raises, the run fails."""
 
 OnEvent: TypeAlias = Callable[[Event], Awaitable[None]]
 """Sees every event, in order, beside the loop: it may be slow (the oldest events are then dropped and counted) and it may

@@ -5,6 +5,7 @@ from typing import Final
 import msgspec
 
 from kugetsu.errors import LimitReachedError
+from kugetsu.messages import AssistantMessage, Usage, most_tokens
 from kugetsu.protocols import Clock, ModelInfo
 from kugetsu.sessions import Tally
 from kugetsu.tasks import Limits, Spent
@@ -40,34 +41,44 @@ class CallCost(msgspec.Struct, frozen=True):
     Attributes:
         prompt: the most tokens of its prompt.
         info: of the model.
+        turns: that it counts as.
+        leaving: what must be left for another call after it.
     """
 
     prompt: int
     info: ModelInfo
+    turns: int = 1
+    leaving: Spent = Spent()
 
     def of(self, output: int) -> Spent:
-        """What it uses up at most with a reply of so many tokens."""
-        return Spent(usd=self._beside + output * self.info.usd_output, tokens=self.prompt + output, turns=1)
+        """What there must be for it, with a reply of so many tokens."""
+        return Spent(usd=self._usd(output), tokens=self.prompt + output, turns=self.turns) + self.leaving
 
     def output_for(self, spent: Spent) -> int:
         """How long the reply may be so that the call uses up no more than this; below 0 when the prompt alone does."""
-        output: float = min(self.info.max_output, spent.tokens - self.prompt)
-        left = spent.usd - self._beside
+        output: float = min(self.info.max_output, spent.tokens - self.leaving.tokens - self.prompt)
+        left = spent.usd - self.leaving.usd - self._usd(0)
         if left < 0:
             return -1
         if self.info.usd_output:
             output = min(output, left / self.info.usd_output + _ROUNDING)
         return int(output)
 
+    def broken_off(self, arrived: AssistantMessage) -> Usage:
+        """The most that it used up when so much had arrived of its reply; nothing while nothing had."""
+        if not arrived.content:
+            return Usage()
+        output = most_tokens([arrived])
+        return Usage(self.prompt, output, 0, self._usd(output) if self.info.priced else None)
+
     @property
     def least_output(self) -> int:
         """The shortest reply that is worth a call."""
         return min(LEAST_OUTPUT, self.info.max_output)
 
-    @property
-    def _beside(self) -> float:
-        """What it costs beside the reply."""
-        return self.info.usd_call + self.prompt * self.info.usd_input
+    def _usd(self, output: int) -> float:
+        """What it costs at most."""
+        return self.info.usd_call + self.prompt * self.info.usd_input + output * self.info.usd_output
 
 
 def longest_reply(limits: Limits, tally: Tally, cost: CallCost) -> int:
@@ -79,7 +90,7 @@ def longest_reply(limits: Limits, tally: Tally, cost: CallCost) -> int:
     left = limits.usd - tally.spent_usd
     if not limits.usd or cost.of(cost.info.unbounded_reply).usd <= left:
         return 0
-    output = cost.output_for(Spent(usd=left, tokens=cost.prompt + cost.info.max_output))
+    output = cost.output_for(Spent(usd=left, tokens=cost.of(cost.info.max_output).tokens))
     if output < cost.least_output:
         needed = cost.of(cost.least_output).usd
         raise LimitReachedError(

@@ -1,7 +1,6 @@
 """The agent loop: what people said, a reply, its tool calls, and again until nothing is left to do."""
 
 import asyncio
-import random
 from collections.abc import Sequence
 from typing import Final
 
@@ -12,34 +11,22 @@ from kugetsu.agent.circles import check_circling
 from kugetsu.agent.context import Context
 from kugetsu.agent.hooks import Hooks
 from kugetsu.agent.inbox import Inbox
-from kugetsu.agent.limits import CallCost, check_budget, longest_reply
+from kugetsu.agent.limits import CallCost
 from kugetsu.agent.reply import Keep, Replies
 from kugetsu.agent.retry import RetryPolicy
+from kugetsu.agent.spending import Spending
+from kugetsu.agent.summarizer import Summarizer
 from kugetsu.agent.toolbox import Toolbox
 from kugetsu.agent.turns import TakeSnapshot, Turns
-from kugetsu.config import ContextSettings, LoopSettings
-from kugetsu.context import estimate_text
+from kugetsu.agent.view import Frame, View
+from kugetsu.config import CompactionSettings, ContextSettings, LoopSettings
 from kugetsu.errors import ModelError, PausedError
 from kugetsu.events import EventSink, MessageDelivered, ModelRetried, Noted, ReplyFinished, TurnStarted
 from kugetsu.failpoints import reach
-from kugetsu.messages import (
-    AssistantMessage,
-    Message,
-    Text,
-    ToolCall,
-    Usage,
-    UserMessage,
-    most_tokens,
-    most_tokens_of_prompt,
-    most_tokens_of_text,
-    user,
-)
-from kugetsu.protocols import Clock, Journal, Model, ModelRequest, Reserve, SystemClock, ToolContext, ToolSpec
+from kugetsu.messages import AssistantMessage, Text, ToolCall, Usage, UserMessage, user
+from kugetsu.protocols import Clock, Journal, Model, ModelRequest, Reserve, SystemClock, ToolContext
 from kugetsu.sessions import Entry, Heard, Renewed, Replied, Session, Tally, Wasted
 from kugetsu.tasks import Limits, Spent
-
-_ASK_AGAIN_SECONDS: Final = (0.5, 3.0)
-"""How long until it is asked again whether others have given back what they did not need."""
 
 MOST_CUT_IN_A_ROW: Final = 3
 """So many replies without a call may be cut at the output limit one after the other before the run fails."""
@@ -89,6 +76,8 @@ class Agent:
         conversation: str = "",
         loops: LoopSettings | None = None,
         context_settings: ContextSettings | None = None,
+        compaction: CompactionSettings | None = None,
+        writer: Model | None = None,
         reserve: Reserve = _reserve_nothing,
         rooms: Rooms = unlimited_rooms,
     ) -> None:
@@ -99,38 +88,46 @@ class Agent:
         self._specs = toolbox.specs
         self._conversation = conversation
         self._publish = publish
-        self._hooks = hooks or Hooks()
-        self._limits = limits or Limits()
         self._loops = loops or LoopSettings()
-        self._reserve = reserve
         self._model = model
-        self._frame = most_tokens_of_text(system) + sum(
-            len(spec.schema) + len(spec.description) for spec in self._specs
-        )
         self._clock = clock or SystemClock()
-        self._replies = Replies(model, retry or RetryPolicy(), self._clock, publish)
+        hooks, retry, compaction = hooks or Hooks(), retry or RetryPolicy(), compaction or CompactionSettings()
+        self._spending = Spending(self.session, limits or Limits(), reserve, self._clock)
+        self._replies = Replies(model, retry, self._clock, publish)
         calls = Calls(
             toolbox,
             context,
-            hooks=self._hooks,
+            hooks=hooks,
             clock=self._clock,
             publish=publish,
             seconds=call_seconds,
             rooms=rooms,
         )
         self._turns = Turns(self.session, calls, journal=journal, snapshot=snapshot, publish=publish, inbox=self.inbox)
+        self._summarizer = Summarizer(
+            writer or model,
+            self._spending,
+            retry,
+            conversation=conversation,
+            clock=self._clock,
+            publish=publish,
+            waste=self._count_waste,
+            leaving=self._least_next,
+        )
+        self._view = View(self.session, Frame(system, self._specs), hooks.transform_context)
         self._context = Context(
             self.session,
             model,
+            self._view,
             context_settings or ContextSettings(),
-            frame=estimate_text(system) + sum(estimate_text(_said_of(spec)) for spec in self._specs),
+            compaction,
+            self._summarizer,
             recall=toolbox.find(RECALL) is not None,
             commit=self._turns.commit,
             publish=publish,
         )
         self._cut: AssistantMessage | None = None
         self._cost: CallCost | None = None
-        self._own_from = len(self.session.messages)
         self._cut_in_a_row = 0
 
     @property
@@ -164,8 +161,7 @@ class Agent:
             await self._listen()
             if not self.session.awaits_reply:
                 return self.tally.last_text
-            if self.pausing:
-                raise PausedError(f"paused after turn {self.session.turn}")
+            self._look_for_pause()
             await self._turns.take(await self._think())
             await self._look_for_circles()
 
@@ -176,6 +172,9 @@ class Agent:
             LeaseLostError, RecordError: the journal could not be written.
         """
         cut, self._cut = self._cut, None
+        wasted, self._summarizer.unbooked = self._summarizer.unbooked, Usage()
+        if wasted.tokens:
+            await self._count_waste(wasted)
         await self._turns.break_off(cut)
 
     async def _look_for_circles(self) -> None:
@@ -199,7 +198,7 @@ class Agent:
         self._cut_in_a_row += 1
         if self._cut_in_a_row > MOST_CUT_IN_A_ROW:
             raise ModelError("malformed", f"the reply was cut at the output limit {self._cut_in_a_row} times in a row")
-        return user(CUT_WORDS, "follow_up")
+        return user(CUT_WORDS, "notice")
 
     async def _hear(self, message: UserMessage, *before: Entry, taken: Sequence[int] = ()) -> None:
         """Take a message of the user into the conversation."""
@@ -209,7 +208,7 @@ class Agent:
 
     async def _think(self) -> AssistantMessage:
         """Get the model's next reply. It is not yet part of the conversation."""
-        check_budget(self._limits, self.session.used)
+        self._spending.check()
         turn = self.session.turn + 1
         self._publish(TurnStarted(turn=turn))
         started = self._clock.monotonic()
@@ -240,15 +239,12 @@ class Agent:
 
     async def _ask(self, turn: int, keep: Keep) -> AssistantMessage:
         """Get a reply; once more, with less in the conversation, when it did not fit."""
-        try:
-            return await self._replies.ask(self._request, turn, keep, self._waste)
-        except ModelError as error:
-            if error.kind != "context_overflow":
-                raise
+
+        async def shorten(error: ModelError) -> None:
             await self._context.overflowed(error)
-            told = str(error)
-        self._publish(ModelRetried(turn=turn, failure="context_overflow", message=told, attempt=1, delay=0.0))
-        return await self._replies.ask(self._request, turn, keep, self._waste)
+            self._publish(ModelRetried(turn=turn, failure="context_overflow", message=str(error), attempt=1, delay=0.0))
+
+        return await self._replies.ask(self._request, turn, keep, self._waste, shorten)
 
     async def _keep(self, reply: AssistantMessage) -> None:
         """Remember what had arrived when the run was cut; a reply that had just become whole is paid, and is committed."""
@@ -263,51 +259,40 @@ class Agent:
         Raises:
             LimitReachedError: too little is left.
         """
-        about = await self._context.fit()
-        messages: Sequence[Message] = self.session.messages
-        if self._hooks.transform_context is not None:
-            messages = await self._hooks.transform_context(messages)
-        # What a hook sees to may be another prompt every time.
-        same_from = self._own_from if self._hooks.transform_context is None else len(messages)
-        cost = self._cost = CallCost(most_tokens_of_prompt(self._frame, messages, same_from), self._model.info)
-        output = self._context.longest_reply(longest_reply(self._limits, self.session.used, cost))
-        longest = output or cost.info.max_output
-        granted = await self._set_aside(cost.of(cost.least_output), cost.of(longest))
-        if granted is not None:
-            output = min(longest, cost.output_for(granted))
-        self._context.sends(messages)
+        prompt = await self._context.fit()
+        cost = self._cost = CallCost(prompt.most, self._model.info)
+        output = await self._spending.allow(cost, self._context.room_for_reply, self._look_for_pause)
+        self._view.sends(prompt)
         return ModelRequest(
             self._system,
-            messages,
+            prompt.messages,
             self._specs,
             self._conversation,
             self.session.replies,
             input_tokens=cost.prompt,
             max_output=output,
-            about_tokens=about,
+            about_tokens=prompt.about,
         )
 
-    async def _set_aside(self, least: Spent, most: Spent) -> Spent | None:
-        """Have set aside what the next call may use up, as soon as others have left enough; None when nothing bounds it."""
-        while (reserved := await self._reserve(least, most)) is not None:
-            if reserved.granted is not None:
-                return reserved.granted
-            if self.pausing:
-                raise PausedError(f"paused after turn {self.session.turn}")
-            await self._clock.sleep(random.uniform(*_ASK_AGAIN_SECONDS))  # noqa: S311 - spreads load, keeps no secret
-        return None
+    def _least_next(self) -> Spent:
+        """What the next call takes at least if nothing gives way before it."""
+        cost = CallCost(self._context.prompt.most, self._model.info)
+        return cost.of(cost.least_output)
+
+    def _look_for_pause(self) -> None:
+        """Whoever waits for what others have set aside can pause at once."""
+        if self.pausing:
+            raise PausedError(f"paused after turn {self.session.turn}")
 
     async def _waste(self, arrived: AssistantMessage) -> None:
         """Count a reply that broke off: its provider may charge for it."""
-        await self._turns.commit(Wasted(self._most_for(arrived)))
+        await self._count_waste(self._most_for(arrived))
+
+    async def _count_waste(self, usage: Usage) -> None:
+        await self._turns.commit(Wasted(usage))
 
     def _most_for(self, arrived: AssistantMessage) -> Usage:
-        """The most that was used up for what had arrived of a reply; nothing while nothing had."""
-        if self._cost is None or not arrived.content:
-            return Usage()
-        output = most_tokens([arrived])
-        priced = self._cost.info.priced
-        return Usage(self._cost.prompt, output, 0, self._cost.of(output).usd if priced else None)
+        return self._cost.broken_off(arrived) if self._cost else Usage()
 
     def report(self) -> None:
         """Say what there is to say of the run when it is over."""
@@ -315,8 +300,8 @@ class Agent:
 
     @property
     def unbooked(self) -> Usage:
-        """What a call that was cut may have cost, and the session does not say."""
-        return self._cut.usage if self._cut else Usage()
+        """What calls that were cut may have cost, and the session does not say."""
+        return self._summarizer.unbooked + (self._cut.usage if self._cut else Usage())
 
     def _with_unique_ids(self, reply: AssistantMessage) -> AssistantMessage:
         """Give calls whose id was used before a new one: results are joined to calls by id."""
@@ -334,8 +319,3 @@ class Agent:
             return reply
         content = tuple(renamed.get(place, block) for place, block in enumerate(reply.content))
         return msgspec.structs.replace(reply, content=content)
-
-
-def _said_of(spec: ToolSpec) -> str:
-    """All that a model reads about a tool."""
-    return f"{spec.name} {spec.description} {bytes(spec.schema).decode()}"

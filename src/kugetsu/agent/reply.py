@@ -14,6 +14,7 @@ from kugetsu.protocols import Clock, Model, ModelRequest
 Keep: TypeAlias = Callable[[AssistantMessage], None]
 Prepare: TypeAlias = Callable[[], Awaitable[ModelRequest]]
 Waste: TypeAlias = Callable[[AssistantMessage], Awaitable[None]]
+Shorten: TypeAlias = Callable[[ModelError], Awaitable[None]]
 
 
 class Replies:
@@ -25,7 +26,9 @@ class Replies:
         self._clock = clock
         self._publish = publish
 
-    async def ask(self, prepare: Prepare, turn: int, keep: Keep, waste: Waste) -> AssistantMessage:
+    async def ask(
+        self, prepare: Prepare, turn: int, keep: Keep, waste: Waste, shorten: Shorten | None = None
+    ) -> AssistantMessage:
         """Get a reply.
 
         Args:
@@ -33,6 +36,7 @@ class Replies:
             turn: for events.
             keep: gets what had arrived when this is cancelled in mid-reply.
             waste: gets what had arrived of a reply that broke off; its provider may charge for it.
+            shorten: makes room when the request did not fit; it is then made once more, beyond the tries of the policy.
 
         Raises:
             ModelError: it failed for good, or too often.
@@ -42,6 +46,10 @@ class Replies:
             try:
                 return await self._stream(await prepare(), turn, keep, waste)
             except ModelError as error:
+                if error.kind == "context_overflow" and shorten:
+                    await shorten(error)
+                    shorten = None
+                    continue
                 delay = self._policy.delay(error, attempt, held_back)
                 if delay is None:
                     raise self._final(error) from None
@@ -70,6 +78,8 @@ class Replies:
                 async for delta in stream:
                     builder.add(delta)
                     self._show(delta, turn)
+            if not builder.ended:
+                raise self._unended()
         except asyncio.CancelledError:
             keep(builder.message())
             raise
@@ -77,9 +87,10 @@ class Replies:
             if (arrived := builder.message()).content:
                 await waste(arrived)
             raise
-        if not builder.ended:
-            raise ModelError("malformed", f"{self._model.name} ended its reply without saying why")
         return builder.message()
+
+    def _unended(self) -> ModelError:
+        return ModelError("malformed", f"{self._model.name} ended its reply without saying why")
 
     def _show(self, delta: Delta, turn: int) -> None:
         if isinstance(delta, TextDelta):

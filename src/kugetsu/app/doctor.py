@@ -4,7 +4,7 @@ import asyncio
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final, Literal
 
@@ -69,7 +69,7 @@ async def examine(settings: Settings, environ: Mapping[str, str], model: str = "
         *machine_findings(settings, machine),
         await _disk(settings, environ),
         *await _budget(settings, environ),
-        *_fallback(settings, environ),
+        *_named(settings, environ),
         await _command_limits(settings, machine),
         *await _records(environ),
         *_keys(settings, environ),
@@ -234,15 +234,21 @@ async def _budget(settings: Settings, environ: Mapping[str, str]) -> list[Findin
     return [Finding("budget of today", "ok", f"{', '.join(parts)} are used up")]
 
 
-def _fallback(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:
-    """Whether the model can be used that is asked instead of others."""
-    if not settings.fallback:
-        return []
-    try:
-        Models(settings, environ).open(settings.fallback)
-    except KugetsuError as error:
-        return [Finding("fallback", "missing", error.message, error.fix)]
-    return [Finding("fallback", "ok", f"{settings.fallback} is asked while another model has no capacity")]
+def _named(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Whether the models can be used that settings name beside the tasks' own."""
+    roles = (
+        ("fallback", settings.fallback, "is asked while another model has no capacity"),
+        ("compaction.model", settings.compaction.model, "writes the notes that stand for old turns"),
+    )
+    for setting, name, does in roles:
+        if not name:
+            continue
+        try:
+            Models(settings, environ).open(name)
+        except KugetsuError as error:
+            yield Finding(setting, "missing", error.message, error.fix)
+        else:
+            yield Finding(setting, "ok", f"{name} {does}")
 
 
 def _keys(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:

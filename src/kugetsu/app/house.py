@@ -125,10 +125,11 @@ class House:
         """Look whether what all tasks need can be used.
 
         Raises:
-            ConfigError: the model that is asked instead of others cannot.
+            ConfigError: a model that is asked instead of others, or writes summaries, cannot.
         """
         if self.settings.fallback:
             self._models.open(self.settings.fallback)
+        self._writer()
 
     def limits(self) -> Concurrency:
         """How many tasks of one kind may run at the same time, as providers have room now."""
@@ -261,6 +262,8 @@ class House:
             retry=RetryPolicy(retry.attempts, retry.base_seconds, retry.cap_seconds, patience),
             loops=settings.loops,
             context=settings.context,
+            compaction=settings.compaction,
+            writer=None if silent else self._writer(),
             call_seconds=settings.tools.bash_seconds_max + _SPARE_SECONDS,
         )
         return Parts(
@@ -277,6 +280,14 @@ class House:
             commands=self.commands,
             budgets=self.budgets(task.repo),
         )
+
+    def _writer(self) -> Model | None:
+        """The model that writes summaries; None for a task's own. As work goes on without it, nobody waits for it long."""
+        name, patience = self.settings.compaction.model, self.settings.retry.park_seconds
+        try:
+            return self._models.open(name, patience=patience, aside=True) if name else None
+        except ConfigError as error:
+            raise type(error)(f"`compaction.model`: {error.message}", fix=error.fix) from None
 
     def _model(self, task: Task, patience: float | None) -> Model:
         if not task.model:

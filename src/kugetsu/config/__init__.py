@@ -2,6 +2,7 @@
 
 from kugetsu.config.bounds import (
     BudgetSettings,
+    CompactionSettings,
     ContextSettings,
     DiskSettings,
     LogFormat,
@@ -40,6 +41,7 @@ __all__ = [
     "DEFAULT_PORT",
     "PRESETS",
     "BudgetSettings",
+    "CompactionSettings",
     "ContextSettings",
     "DiskSettings",
     "HookEvent",

@@ -128,14 +128,14 @@ class ContextSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         prune_at: share of the model's context window above which old outputs of tools are left out, all at once. Default
             0.8. 0: never; a conversation that does not fit then fails.
-        prune_to: share of the window that they are pruned down to. Default 0.3. A lower one prunes less often, which keeps the
+        prune_to: share of the window that they are pruned down to. Default 0.15. A lower one prunes less often, which keeps the
             provider's cache of what was sent before useful for longer.
-        keep_turns: so many turns at the end stay as they are, as long as what is sent can fit at all. Default 5.
+        keep_turns: so many turns at the end stay as they are, fewer when they alone take more than `prune_to`. Default 5.
         recall: give agents a tool that shows what was left out. Default true.
     """
 
     prune_at: float = 0.8
-    prune_to: float = 0.3
+    prune_to: float = 0.15
     keep_turns: int = 5
     recall: bool = True
 
@@ -148,3 +148,27 @@ class ContextSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             )
         if self.keep_turns < 1:
             raise ValueError(f"`keep_turns` must be 1 or more, got {self.keep_turns}")
+
+
+class CompactionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """When old turns are taken out of a conversation, and who writes the notes that stand for them.
+
+    Attributes:
+        model: `provider/model` that writes them; a cheaper one than the task's will do. While it has no capacity, `fallback`
+            is asked. A rehearsal is named by its whole path, `scripted:/FILE`. Default: the task's own.
+        at: share of the context window: when leaving out old outputs would leave more than this, the oldest turns are taken
+            out. Default 0.3. 0: never.
+        most_tokens: of the notes; longer ones are not taken. Default 4,000.
+    """
+
+    model: str = ""
+    at: float = 0.3
+    most_tokens: int = 4_000
+
+    def __post_init__(self) -> None:
+        if self.model.startswith("scripted:") and not self.model.startswith(("scripted:/", "scripted:~")):
+            raise ValueError(f"`model` must name a script by its whole path (scripted:/FILE), got {self.model}")
+        if not 0 <= self.at <= 0.95:  # noqa: PLR2004 - something must be left for the reply
+            raise ValueError(f"`at` must be from 0 (never) to 0.95, got {self.at:g}")
+        if self.most_tokens < 500:  # noqa: PLR2004 - about a page
+            raise ValueError(f"`most_tokens` must be 500 or more, got {self.most_tokens}")

@@ -7,6 +7,7 @@ import msgspec
 
 from kugetsu.config.bounds import (
     BudgetSettings,
+    CompactionSettings,
     ContextSettings,
     DiskSettings,
     LogSettings,
@@ -251,6 +252,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         budgets: what all tasks together may use up in a day.
         loops: when an agent is told that it goes round in circles.
         context: what becomes of conversations that get long.
+        compaction: when a summary takes the place of their oldest turns, and who writes it.
         disk: how much of the disk may be taken, and for how long.
         log: what is written down about the program itself.
         fallback: `provider/model` that is asked while a task's own has no capacity. Empty: none, the task waits.
@@ -274,6 +276,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     budgets: BudgetSettings = BudgetSettings()
     loops: LoopSettings = LoopSettings()
     context: ContextSettings = ContextSettings()
+    compaction: CompactionSettings = CompactionSettings()
     disk: DiskSettings = DiskSettings()
     log: LogSettings = LogSettings()
     fallback: str = ""

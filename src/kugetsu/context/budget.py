@@ -19,12 +19,14 @@ class ContextBudget(msgspec.Struct, frozen=True):
         longest_reply: tokens.
         prune_at: share of the window above which a conversation is pruned; 0 for never.
         prune_to: share that it is pruned down to.
+        compact_at: share above which its oldest turns are taken out, when pruning alone would leave more; 0 for never.
     """
 
     window: int
     longest_reply: int
     prune_at: float
     prune_to: float
+    compact_at: float = 0.0
 
     @property
     def most(self) -> int:
@@ -40,6 +42,11 @@ class ContextBudget(msgspec.Struct, frozen=True):
     def target(self) -> int:
         """Down to so many tokens."""
         return int(self.trigger * self.prune_to / self.prune_at) if self.prune_at else self.most
+
+    @property
+    def bearable(self) -> int:
+        """When pruning leaves more tokens than that, turns are taken out."""
+        return min(int(self.window * self.compact_at), self.most) if self.compact_at else self.window
 
     def reply(self, prompt: int) -> int:
         """The longest reply that fits behind a prompt; 0 or less when none does."""

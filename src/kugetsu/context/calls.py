@@ -2,6 +2,7 @@
 
 import posixpath
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -61,17 +62,49 @@ def done_calls(messages: Sequence[Message], turns: Sequence[int]) -> list[Done]:
     return found
 
 
+class _Later:
+    """What comes later about one file.
+
+    Attributes:
+        change: the last change of it.
+        starts: the first lines of `reads`.
+        reads: those after the last change, none of which shows all that another does; so their last lines rise too.
+    """
+
+    def __init__(self) -> None:
+        self.change: Done | None = None
+        self.starts: list[int] = []
+        self.reads: list[Done] = []
+
+    def overtaken(self, lines: range) -> str:
+        """Why a read of these lines is worthless; empty when it is not."""
+        place = bisect_right(self.starts, lines.start) - 1
+        if place >= 0 and lines.stop <= self.reads[place].lines.stop:
+            return f"the file was read again in turn {self.reads[place].turn}"
+        return f"the file was changed in turn {self.change.turn}" if self.change else ""
+
+    def add(self, read: Done) -> None:
+        """Add a read, in place of those of which it shows all."""
+        first = last = bisect_left(self.starts, read.lines.start)
+        while last < len(self.reads) and self.reads[last].lines.stop <= read.lines.stop:
+            last += 1
+        self.reads[first:last], self.starts[first:last] = [read], [read.lines.start]
+
+
 def superseded_reads(calls: Sequence[Done]) -> Iterator[tuple[Done, str]]:
     """Reads whose file was read again, at least as much of it, or changed later; with words for why."""
-    later: dict[str, list[Done]] = {}
+    files: dict[str, _Later] = {}
     for done in reversed(calls):
         if not done.path or done.result.is_error:
             continue
-        if done.call.name == "read":
-            reason = next((why for other in later.get(done.path, ()) if (why := _overtaken(done, other))), "")
-            if reason:
+        later = files.setdefault(done.path, _Later())
+        if done.call.name in CHANGES:
+            later.change = later.change or done
+        elif done.lines:
+            if reason := later.overtaken(done.lines):
                 yield done, reason
-        later.setdefault(done.path, []).append(done)
+            else:
+                later.add(done)
 
 
 def superseded_changes(calls: Sequence[Done]) -> Iterator[tuple[Done, str]]:
@@ -99,20 +132,12 @@ def _calls(message: Message) -> tuple[ToolCall, ...]:
     return message.calls if isinstance(message, AssistantMessage) else ()
 
 
-def _overtaken(done: Done, later: Done) -> str:
-    """Why a later call makes a read worthless; empty when it does not."""
-    if later.call.name in CHANGES:
-        return f"the file was changed in turn {later.turn}"
-    covers = later.lines.start <= done.lines.start and done.lines.stop <= later.lines.stop
-    return f"the file was read again in turn {later.turn}" if covers else ""
-
-
 def _about(call: ToolCall, result: ToolResult) -> tuple[str, range]:
     """The file that a call is about, and for a read which lines it was shown at most."""
     if call.name != "read" and call.name not in CHANGES:
         return "", range(0)
     arguments = arguments_of(call)
-    if arguments is None or not isinstance(path := arguments.get("path"), str) or not path:
+    if arguments is None or not isinstance(path := arguments.get("path"), str) or not path or is_stub(path):
         return "", range(0)
     if is_stub(result.text):
         return posixpath.normpath(path), range(0)  # nobody sees it any more

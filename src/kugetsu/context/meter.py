@@ -52,6 +52,8 @@ class Meter:
     def measure(self, messages: Sequence[Message], same_from: int = 0) -> int:
         """About how many tokens a prompt has: what its provider counted last, and the estimate of what is new.
 
+        What stands in a reply that was cut nobody counted: it is the most that it may have cost.
+
         Args:
             messages: the conversation.
             same_from: replies from this place on were given to the messages before them; earlier counts prove nothing.
@@ -59,7 +61,7 @@ class Meter:
         tokens = self.sizes.look(messages)
         for place in range(len(messages) - 1, same_from - 1, -1):
             message = messages[place]
-            if isinstance(message, AssistantMessage) and message.usage.input:
+            if isinstance(message, AssistantMessage) and message.usage.input and message.stop != "aborted":
                 before = self._frame + sum(tokens[:place])
                 counted = message.usage.input
                 if counted < before * _IMPLAUSIBLE:

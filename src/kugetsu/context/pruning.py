@@ -12,14 +12,11 @@ import msgspec
 
 from kugetsu.context.calls import Done, arguments_of, done_calls, superseded_changes, superseded_reads
 from kugetsu.context.estimate import PICTURE, estimate_text
-from kugetsu.context.stubs import MARK, ArgumentsStub, ResultStub, Stub, note_of
+from kugetsu.context.stubs import MARK, SPOKEN_RESULTS, ArgumentsStub, ResultStub, Stub, note_of
 from kugetsu.messages import Image, Message, ToolResult, encode_json, well_formed
 
 LEAST: Final = 400
 """Characters of a text below which it is not worth a stub."""
-
-_SPOKEN: Final = frozenset({"ask"})
-"""Tools whose results are words of users."""
 
 
 class Pruning(msgspec.Struct, frozen=True):
@@ -69,8 +66,14 @@ def prune(
 
 
 def _candidates(calls: Sequence[Done], keep: int, *, recall: bool) -> Iterator[_Candidate]:
-    """All that can go, in the order in which it does."""
-    old = [done for done in calls if done.back >= keep]
+    """All that can go, in the order in which it does: of the last turn only when there is nothing else left."""
+    yield from _of([done for done in calls if done.back >= max(1, keep)], calls, recall=recall)
+    if keep <= 0:
+        yield from _of([done for done in calls if not done.back], calls, recall=recall)
+
+
+def _of(old: Sequence[Done], calls: Sequence[Done], *, recall: bool) -> Iterator[_Candidate]:
+    """All that can go of some calls."""
     ids = {done.call.id for done in old}
     for done, reason in sorted(superseded_reads(calls), key=_place):
         if done.call.id in ids:
@@ -94,7 +97,7 @@ def _result(done: Done, ending: str) -> Iterator[_Candidate]:
     """What a call gave, if it is worth a stub."""
     result, text = done.result, done.result.text
     pictures = sum(isinstance(block, Image) for block in result.content)
-    if result.name in _SPOKEN or (len(text) < LEAST and not pictures):
+    if result.name in SPOKEN_RESULTS or (len(text) < LEAST and not pictures):
         return
     stub = f"{MARK}{_what(result, pictures)} from turn {done.turn}{ending}]"
     yield _Candidate(ResultStub(done.call.id, stub), estimate_text(text) + pictures * PICTURE - estimate_text(stub))
@@ -111,6 +114,8 @@ def _what(result: ToolResult, pictures: int) -> str:
 def _arguments(done: Done, reason: str) -> Iterator[_Candidate]:
     """The texts in a call's arguments, if any is worth a stub."""
     call = done.call
+    if call.name in SPOKEN_RESULTS:  # what the user was asked belongs to the answer
+        return
     if len(call.arguments) < LEAST or (arguments := arguments_of(call)) is None:
         return
     try:

@@ -11,6 +11,8 @@ from kugetsu.messages import AssistantMessage, Message, ReplyContent, Text, Tool
 MARK: Final = "[pruned: "
 """How every stub begins."""
 
+SPOKEN_RESULTS: Final = frozenset({"ask"})
+"""Tools whose results are words of users."""
 
 _NOTE: Final = re.compile(r'"\[pruned: [0-9,]{1,20} characters; [^"\\]{1,200}\]"')
 

@@ -179,6 +179,38 @@ class ContextPruned(Stamped, frozen=True, tag="context_pruned"):
     after: int
 
 
+class ContextCompacted(Stamped, frozen=True, tag="context_compacted"):
+    """The oldest turns were taken out of the conversation, and a summary stands for them.
+
+    Attributes:
+        turn: the last one before.
+        through: the last one that was taken out.
+        model: `provider/model` that wrote the notes; empty when nobody did.
+        usage: what the notes used up.
+        before: about how many tokens the prompt had.
+        after: and has now.
+    """
+
+    turn: int
+    through: int
+    model: str
+    usage: Usage
+    before: int
+    after: int
+
+
+class CompactionFailed(Stamped, frozen=True, tag="compaction_failed"):
+    """Nobody could write a summary of old turns: texts in them give way instead, and if need be the turns without notes.
+
+    Attributes:
+        turn: the last one.
+        message: why.
+    """
+
+    turn: int
+    message: str
+
+
 class ContextMeasured(Stamped, frozen=True, tag="context_measured"):
     """A run of the agent is over: how much of what it sent a provider's cache of prefixes could serve.
 
@@ -266,6 +298,8 @@ Event: TypeAlias = (
     | QuestionAsked
     | TurnFinished
     | ContextPruned
+    | ContextCompacted
+    | CompactionFailed
     | ContextMeasured
     | CheckStarted
     | CheckFinished

@@ -10,6 +10,8 @@ import msgspec
 from kugetsu.events import (
     CheckFinished,
     CheckStarted,
+    CompactionFailed,
+    ContextCompacted,
     ContextMeasured,
     ContextPruned,
     Event,
@@ -91,13 +93,21 @@ class TaskLogger:
 def level_of(event: Event) -> int | None:
     """How important the line of an event is; None for events that have none."""
     match event:
-        case TaskStarted() | TaskResumed() | WorkspaceReady() | QuestionAsked() | Noted() | ContextPruned():
+        case (
+            TaskStarted()
+            | TaskResumed()
+            | WorkspaceReady()
+            | QuestionAsked()
+            | Noted()
+            | ContextPruned()
+            | ContextCompacted()
+        ):
             return logging.INFO
         case MessageDelivered(origin=origin):
             return None if origin == "prompt" else logging.INFO
         case ReplyFinished() | ToolStarted() | ToolFinished() | TurnFinished() | CheckStarted() | ContextMeasured():
             return logging.DEBUG
-        case ModelRetried() | EventsDropped():
+        case ModelRetried() | EventsDropped() | CompactionFailed():
             return logging.WARNING
         case CheckFinished(result=result):
             return logging.INFO if result.passed else logging.WARNING

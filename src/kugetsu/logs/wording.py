@@ -7,6 +7,8 @@ import msgspec
 from kugetsu.events import (
     CheckFinished,
     CheckStarted,
+    CompactionFailed,
+    ContextCompacted,
     ContextMeasured,
     ContextPruned,
     Event,
@@ -99,8 +101,13 @@ def _said(event: Event, used: Used, words: Redactor) -> _Said:  # noqa: C901, PL
         case TurnFinished():
             return f"turn finished, {_spent(event.usage)} so far", _usage(event.usage)
         case ContextPruned():
-            fields = {"texts": event.texts, "before": event.before, "after": event.after}
-            return f"{event.texts:,} old texts made room: {event.before:,} tokens are {event.after:,} now", fields
+            what = "1 old text" if event.texts == 1 else f"{event.texts:,} old texts"
+            return f"{what} made room: {_shrunk(event)}", {"texts": event.texts, **_sizes(event)}
+        case ContextCompacted():
+            return _compaction(event, words)
+        case CompactionFailed():
+            reason = words.line(event.message, REASON)
+            return f"no notes on old turns: {reason}", {"reason": reason}
         case ContextMeasured():
             share = event.repeated / event.sent if event.sent else 0.0
             fields = {"requests": event.requests, "sent": event.sent, "repeated": event.repeated}
@@ -167,6 +174,26 @@ def _tool_end(event: ToolFinished, words: Redactor) -> _Said:
         message = f"{tool} failed in {time}" + (f": {said}" if said else "")
     fields = {"is_error": event.is_error, "seconds": round(event.seconds, 3), "size": event.size}
     return message, {"tool": tool, **_call(event.call_id, words), **fields}
+
+
+def _compaction(event: ContextCompacted, words: Redactor) -> _Said:
+    turns, were = ("turn 1", "was") if event.through == 1 else (f"turns 1 to {event.through}", "were")
+    what = f"notes stand for {turns}" if event.model else f"{turns} {were} taken out without notes"
+    model = words.line(event.model, TEXT) or None
+    return f"{what}: {_shrunk(event)}", {
+        "through": event.through,
+        **_sizes(event),
+        "model": model,
+        **_usage(event.usage),
+    }
+
+
+def _shrunk(event: ContextPruned | ContextCompacted) -> str:
+    return f"about {event.before:,} tokens are {event.after:,} now"
+
+
+def _sizes(event: ContextPruned | ContextCompacted) -> dict[str, Any]:
+    return {"before": event.before, "after": event.after}
 
 
 def _check(event: CheckFinished, words: Redactor) -> _Said:

@@ -1,6 +1,7 @@
 """Conversations: their messages, and replies while they stream. Pure data."""
 
 from kugetsu.messages.content import (
+    SPOKEN,
     AssistantMessage,
     Image,
     InputContent,
@@ -21,6 +22,7 @@ from kugetsu.messages.encoding import encode_json, well_formed
 from kugetsu.messages.measure import most_tokens, most_tokens_of_prompt, most_tokens_of_text
 
 __all__ = [
+    "SPOKEN",
     "AssistantMessage",
     "Delta",
     "Image",

@@ -1,6 +1,6 @@
 """What conversations are made of. Immutable, serialisable, and free of any provider's shape."""
 
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
@@ -89,15 +89,19 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
 StopReason = Literal["end", "tool_calls", "length", "aborted"]
 """Why a reply ended: by itself, to run tools, cut by the output limit, or cut by us."""
 
-UserOrigin = Literal["prompt", "steering", "follow_up"]
-"""Which way a user's message came into the conversation."""
+UserOrigin = Literal["prompt", "steering", "follow_up", "notice", "summary"]
+"""Which way a message on the user's side came into the conversation: three from people, and two of our own: a notice to the
+agent, and the summary that stands for turns which were taken out."""
+
+SPOKEN: Final[frozenset[UserOrigin]] = frozenset({"prompt", "steering", "follow_up"})
+"""Origins of people's own words."""
 
 InputContent: TypeAlias = Text | Image
 ReplyContent: TypeAlias = Text | Thinking | ToolCall
 
 
 class UserMessage(msgspec.Struct, frozen=True, gc=False, tag="user"):
-    """What the user says: the task, steering in mid-run, or a follow-up."""
+    """What stands on the user's side: the task, steering in mid-run, a follow-up, or words of our own."""
 
     content: tuple[InputContent, ...]
     origin: UserOrigin = "prompt"

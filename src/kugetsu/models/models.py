@@ -40,6 +40,7 @@ class Models:
         self._clock = clock or SystemClock()
         self._connections: Connections | None = None
         self._known: dict[str, HttpModel] = {}
+        self._aside: set[str] = set()
         self._breakers: dict[str, Breaker] = {}
         self._places: dict[str, Places] = {}
 
@@ -51,7 +52,7 @@ class Models:
     ) -> None:
         await self.close()
 
-    def open(self, name: str, *, patience: float | None = None) -> Model:
+    def open(self, name: str, *, patience: float | None = None, aside: bool = False) -> Model:
         """Give the model of a name: `provider/model`, or `scripted:FILE` for a rehearsal. Makes no connection.
 
         A model over HTTP has the limits of its provider, which all share, and the fallback of the settings: whatever lacks
@@ -63,6 +64,8 @@ class Models:
             patience: how many seconds a call may wait before it begins; one that would have to wait longer fails at once,
                 as `rate_limited` and with how long it would be. None for one that has nowhere else to wait: it waits for
                 its turn as long as that takes, and up to `retry.cap_seconds` until its provider takes calls again.
+            aside: whether work goes on without it, so that no task need wait for it: `closed` says nothing of a model that
+                is opened in no other way.
 
         Raises:
             ConfigError: the name, its provider, its script or the fallback cannot be used; never shows a key.
@@ -73,6 +76,10 @@ class Models:
         from kugetsu.models.opened import OpenedModel  # noqa: PLC0415 - see above
 
         allowed = Patience(block=self._cap_seconds) if patience is None else Patience(patience, patience)
+        if not aside:
+            self._aside.discard(name)
+        elif name not in self._known:
+            self._aside.add(name)
         own, spare = self._model(name), self._fallback_of(name)
         return OpenedModel(own, self._model(spare) if spare else None, allowed, self._park_seconds)
 
@@ -83,7 +90,11 @@ class Models:
         """
         now, longest = self._clock.now(), self._park_seconds
         waits = {name: model.limiter.wait for name, model in self._known.items()}
-        shut = {name: min(wait, self._fallback_wait(name, waits)) for name, wait in waits.items() if wait > longest}
+        shut = {
+            name: min(wait, self._fallback_wait(name, waits))
+            for name, wait in waits.items()
+            if wait > longest and name not in self._aside
+        }
         return {name: now + wait for name, wait in shut.items() if wait > longest}
 
     def room(self) -> dict[str, int]:
@@ -117,7 +128,7 @@ class Models:
             except ConfigError as error:
                 if name != self._fallback:
                     raise
-                raise ConfigError(f"`fallback`: {error.message}", fix=error.fix) from None
+                raise type(error)(f"`fallback`: {error.message}", fix=error.fix) from None
         return self._known[name]
 
     def _rehearsal(self, file: str) -> Model:

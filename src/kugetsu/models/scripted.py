@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Final, TypeAlias
 
+from kugetsu.context import SUMMARY_SYSTEM
 from kugetsu.errors import ModelError
 from kugetsu.messages import (
     AssistantMessage,
@@ -17,9 +18,9 @@ from kugetsu.messages import (
     encode_json,
 )
 from kugetsu.protocols import Clock, ModelInfo, ModelRequest
-from kugetsu.rehearsal import AFTER_THE_LAST, Script, ScriptedCall, ScriptedTurn
+from kugetsu.rehearsal import AFTER_THE_LAST, NOTES, Script, ScriptedCall, ScriptedTurn
 
-_INFO: Final = ModelInfo(context_window=200_000, max_output=32_000, images=True, priced=True)
+_LONGEST_REPLY: Final = 32_000
 _PIECES: Final = 4
 
 
@@ -29,6 +30,8 @@ Places: TypeAlias = dict[str, tuple[int, int]]
 
 class ScriptedModel:
     """Replies with the entries of a script, one a call, then with `done` for ever. Implements `protocols.Model`.
+
+    Asked for a summary, it gives those of the script, one a call and from the first one on, then `NOTES` for ever.
 
     Unlike other models it is for one conversation. A conversation that goes on after a crash, or is put back, gets the
     entry that follows from how many replies it holds; entries that fail are then left behind once they have failed.
@@ -40,14 +43,14 @@ class ScriptedModel:
         places: shared by all who play this script, so that a second attempt gets past what failed in the first.
     """
 
-    info = _INFO
-
     def __init__(self, script: Script, name: str, clock: Clock, places: Places | None = None) -> None:
         self.name = name
+        self.info = ModelInfo(script.window, min(_LONGEST_REPLY, script.window), images=True, priced=True)
         self._turns = script.turns
+        self._summaries = script.summaries
         self._clock = clock
         self._places: Places = {} if places is None else places
-        self._next = 0
+        self._next = self._summarised = 0
 
     async def stream(self, request: ModelRequest) -> AsyncIterator[Delta]:
         """Stream the next entry, or fail as it says. An entry counts as used from the moment it is asked for.
@@ -55,15 +58,24 @@ class ScriptedModel:
         Raises:
             ModelError: the entry rehearses a failure.
         """
-        place = self._place(request)
-        turn = self._turn(place)
+        summary = request.system == SUMMARY_SYSTEM
+        place, turn = self._summary() if summary else self._entry(request)
         if turn.delay:
             await self._clock.sleep(turn.delay)
         if turn.fail:
-            told = f"{self.name}: rehearsed failure `{turn.fail}` of entry {place + 1}"
+            what = "summary" if summary else "entry"
+            told = f"{self.name}: rehearsed failure `{turn.fail}` of {what} {place + 1}"
             raise ModelError(turn.fail, told, retry_after=turn.retry_after)
         for delta in _deltas(turn, place, _call_ids(request.messages)):
             yield delta
+
+    def _entry(self, request: ModelRequest) -> tuple[int, ScriptedTurn]:
+        place = self._place(request)
+        return place, self._turn(place)
+
+    def _summary(self) -> tuple[int, ScriptedTurn]:
+        place, self._summarised = self._summarised, self._summarised + 1
+        return place, self._summaries[place] if place < len(self._summaries) else NOTES
 
     def _turn(self, place: int) -> ScriptedTurn:
         return self._turns[place] if place < len(self._turns) else AFTER_THE_LAST

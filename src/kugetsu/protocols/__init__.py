@@ -34,7 +34,7 @@ from kugetsu.protocols.store import (
     Store,
     Submitted,
 )
-from kugetsu.protocols.tool import FileLocks, Tool, ToolContext, ToolKind, ToolOutput
+from kugetsu.protocols.tool import FileLocks, Memory, NoMemory, Tool, ToolContext, ToolKind, ToolOutput
 from kugetsu.protocols.workspace import Workspace, Workspaces
 
 __all__ = [
@@ -58,12 +58,14 @@ __all__ = [
     "Journal",
     "Keyring",
     "Lease",
+    "Memory",
     "Model",
     "ModelInfo",
     "ModelRequest",
     "NewTask",
     "News",
     "NoLimits",
+    "NoMemory",
     "NumberedEvent",
     "Outbox",
     "PastRun",

@@ -7,10 +7,11 @@ from typing import Protocol, TypeAlias
 import msgspec
 
 from kugetsu.events import EventSink
-from kugetsu.messages import ToolResult, Usage
+from kugetsu.messages import Usage
 from kugetsu.protocols.commands import Commands
 from kugetsu.protocols.journal import Journal
 from kugetsu.protocols.store import Reserved
+from kugetsu.protocols.tool import Memory
 from kugetsu.sessions import Session
 from kugetsu.tasks import Note, Outcome, Spent, Task
 
@@ -37,7 +38,7 @@ class Seat(msgspec.Struct, frozen=True, kw_only=True):
         publish: takes events.
         reserve: sets aside what the next model call may use up, see `Reserve`.
         commands: gives room to commands.
-        recall: what a call of the session gave, see `Desk.result`.
+        memory: what the session holds.
     """
 
     task: Task
@@ -52,7 +53,7 @@ class Seat(msgspec.Struct, frozen=True, kw_only=True):
     publish: EventSink
     reserve: Reserve
     commands: Commands
-    recall: Callable[[str], Awaitable[ToolResult | None]]
+    memory: Memory
 
 
 class Runtime(Protocol):

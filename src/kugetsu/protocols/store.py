@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from kugetsu.events import Event
-from kugetsu.messages import ToolResult
+from kugetsu.messages import Message, ToolResult
 from kugetsu.protocols.claims import Attention, Claim, Concurrency, Lease, WorkerInfo, WorkerState
 from kugetsu.protocols.keyring import Keyring
 from kugetsu.protocols.outbox import Outbox
@@ -395,6 +395,14 @@ class Desk(Protocol):
         Raises:
             TaskNotFoundError: there is no such task.
             RecordError: it could not be read, or is damaged.
+        """
+        ...
+
+    async def turn(self, task: str, number: int) -> list[Message]:
+        """A reply of a task's session and the results of its calls, also what counts no longer; empty for no such turn.
+
+        Raises:
+            TaskNotFoundError, RecordError: as for `result`.
         """
         ...
 

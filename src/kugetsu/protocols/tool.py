@@ -1,7 +1,7 @@
 """The seam to tools."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -9,7 +9,7 @@ from weakref import WeakValueDictionary
 
 import msgspec
 
-from kugetsu.messages import InputContent, Text, ToolResult
+from kugetsu.messages import InputContent, Message, Text, ToolResult
 from kugetsu.protocols.commands import CommandRoom, no_limits
 
 ToolKind = Literal["read", "write", "run", "sequential", "question"]
@@ -40,9 +40,36 @@ def _ignore(_text: str) -> None:
     """Take progress nobody wants to see."""
 
 
-async def _forget(_call: str) -> ToolResult | None:
-    """For a conversation that nobody keeps."""
-    return None
+class Memory(Protocol):
+    """What a conversation held, also what the model no longer sees of it."""
+
+    async def result(self, call: str) -> ToolResult | None:
+        """What a call gave; None when there is no such result.
+
+        Raises:
+            RecordError: it cannot be read.
+        """
+        ...
+
+    async def turn(self, number: int) -> Sequence[Message]:
+        """A reply and the results of its calls; empty when there is no such turn.
+
+        Raises:
+            RecordError: it cannot be read.
+        """
+        ...
+
+
+class NoMemory:
+    """Of a conversation that nobody keeps. Implements `Memory`."""
+
+    async def result(self, _call: str) -> ToolResult | None:
+        """Nothing."""
+        return None
+
+    async def turn(self, _number: int) -> Sequence[Message]:
+        """Nothing."""
+        return ()
 
 
 class ToolContext(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,8 +84,7 @@ class ToolContext(msgspec.Struct, frozen=True, kw_only=True):
         progress: shows what a running call says; at once, never raises.
         room: gives room to one command of the agent; the call's time limit begins when there is some. Every process that a
             tool starts for longer than a moment runs in one.
-        recall: what a call of this conversation gave, also when the model no longer sees it; None when there is no such call.
-            Raises `RecordError` when it cannot be read.
+        memory: what this conversation held.
     """
 
     root: Path
@@ -68,7 +94,7 @@ class ToolContext(msgspec.Struct, frozen=True, kw_only=True):
     images: bool = False
     progress: Callable[[str], None] = _ignore
     room: Callable[[], AbstractAsyncContextManager[CommandRoom]] = no_limits
-    recall: Callable[[str], Awaitable[ToolResult | None]] = _forget
+    memory: Memory = NoMemory()
 
 
 class ToolOutput(msgspec.Struct, frozen=True):

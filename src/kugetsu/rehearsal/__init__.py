@@ -2,6 +2,7 @@
 
 from kugetsu.rehearsal.script import (
     AFTER_THE_LAST,
+    NOTES,
     Script,
     ScriptedCall,
     ScriptedTurn,
@@ -10,4 +11,13 @@ from kugetsu.rehearsal.script import (
     parse_script,
 )
 
-__all__ = ["AFTER_THE_LAST", "Script", "ScriptedCall", "ScriptedTurn", "ScriptedUsage", "load_script", "parse_script"]
+__all__ = [
+    "AFTER_THE_LAST",
+    "NOTES",
+    "Script",
+    "ScriptedCall",
+    "ScriptedTurn",
+    "ScriptedUsage",
+    "load_script",
+    "parse_script",
+]

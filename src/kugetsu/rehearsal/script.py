@@ -13,6 +13,9 @@ from kugetsu.errors import ConfigError, ModelFailure
 _MOST_BYTES: Final = 16 * 2**20
 _LONGEST_NAME: Final = 500
 
+LEAST_WINDOW: Final = 8_000
+"""Tokens: what stands before every conversation takes about a third of it."""
+
 
 class ScriptedUsage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Tokens that a scripted reply claims to have used."""
@@ -64,13 +67,29 @@ class ScriptedTurn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Script(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a scripted model says: one entry per model call, then `done` for ever."""
+    """What a scripted model says.
+
+    Attributes:
+        turns: one entry per model call, then `done` for ever.
+        summaries: what it says when it is asked for a summary of a long conversation: one entry for each, then `NOTES` for ever.
+        window: tokens that it claims to take in one call, reply included; a small one rehearses what becomes of long
+            conversations.
+    """
 
     turns: tuple[ScriptedTurn, ...] = ()
+    summaries: tuple[ScriptedTurn, ...] = ()
+    window: int = 200_000
+
+    def __post_init__(self) -> None:
+        if self.window < LEAST_WINDOW:
+            raise ValueError(f"`window` must be {LEAST_WINDOW:,} tokens or more, got {self.window:,}")
 
 
 AFTER_THE_LAST: Final = ScriptedTurn(text="done")
 """What a scripted model says once its script is over."""
+
+NOTES: Final = ScriptedTurn(text="## Done\n- what the script said so far\n\n## Next\n- what it says next")
+"""What a scripted model writes when it is asked for a summary, and its script has none left."""
 
 
 def parse_script(data: object, source: str = "script") -> Script:
@@ -89,15 +108,18 @@ def parse_script(data: object, source: str = "script") -> Script:
 
 def _without_nulls(data: object) -> object:
     """The same without fields that say nothing: YAML writes an empty field so."""
-    match data:
-        case dict() if isinstance(turns := data.get("turns"), list):
-            kept = [
-                {field: value for field, value in turn.items() if value is not None} if isinstance(turn, dict) else turn
-                for turn in turns
-            ]
-            return {**data, "turns": kept}
-        case _:
-            return data
+    if not isinstance(data, dict):
+        return data
+    return {name: _entries(value) if name in {"turns", "summaries"} else value for name, value in data.items()}
+
+
+def _entries(value: object) -> object:
+    if not isinstance(value, list):
+        return value
+    return [
+        {field: given for field, given in entry.items() if given is not None} if isinstance(entry, dict) else entry
+        for entry in value
+    ]
 
 
 def load_script(path: Path) -> Script:

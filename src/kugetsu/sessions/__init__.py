@@ -3,6 +3,7 @@
 from kugetsu.sessions.circling import Circling
 from kugetsu.sessions.entries import (
     Checkpoint,
+    Compacted,
     Entry,
     Finished,
     Forked,
@@ -23,6 +24,7 @@ from kugetsu.sessions.tally import Tally
 __all__ = [
     "Checkpoint",
     "Circling",
+    "Compacted",
     "Entry",
     "Finished",
     "Forked",

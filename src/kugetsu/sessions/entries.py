@@ -4,7 +4,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from kugetsu.context import Stub
+from kugetsu.context import Stub, Summary
 from kugetsu.messages import AssistantMessage, ToolResult, Usage, UserMessage, encode_json
 
 
@@ -98,7 +98,27 @@ class Pruned(msgspec.Struct, frozen=True, gc=False, tag="pruned"):
     stubs: tuple[Stub, ...]
 
 
-Entry: TypeAlias = Heard | Replied | Started | Finished | Checkpoint | Rewound | Renewed | Wasted | Forked | Pruned
+class Compacted(msgspec.Struct, frozen=True, gc=False, tag="compacted"):
+    """Turns were taken out of the conversation: a summary stands for them, and users' words. What they were stays in the log.
+
+    Attributes:
+        turn: the last one before; whoever goes back to it, or further, sees everything again.
+        through: the last one that was taken out.
+        summary: what stands for them.
+        model: `provider/model` that wrote the notes; empty when nobody did.
+        usage: what that used up.
+    """
+
+    turn: int
+    through: int
+    summary: Summary
+    model: str = ""
+    usage: Usage = Usage()
+
+
+Entry: TypeAlias = (
+    Heard | Replied | Started | Finished | Checkpoint | Rewound | Renewed | Wasted | Forked | Pruned | Compacted
+)
 
 
 class LogLine(msgspec.Struct, frozen=True):

@@ -5,11 +5,13 @@ from typing import assert_never
 
 import msgspec
 
-from kugetsu.context import placed
+from kugetsu.context import Summary
 from kugetsu.messages import AssistantMessage, Message, ToolCall, ToolResult, UserMessage
 from kugetsu.sessions.circling import Circling
+from kugetsu.sessions.conversation import Conversation
 from kugetsu.sessions.entries import (
     Checkpoint,
+    Compacted,
     Entry,
     Finished,
     Forked,
@@ -43,26 +45,12 @@ class OpenTurn(msgspec.Struct):
         return tuple(call for call in self.reply.calls if call.id not in self.results)
 
 
-class _Removed(msgspec.Struct, frozen=True):
-    """What a pruning took away.
-
-    Attributes:
-        turn: as in its entry.
-        at: how many messages there were.
-        messages: by their place; empty once nobody can go back.
-    """
-
-    turn: int
-    at: int
-    messages: dict[int, Message]
-
-
 class Session:
     """A conversation as its log tells it. Each entry takes time for itself alone, however long the log is.
 
     Attributes:
         messages: the conversation as the model sees it: all closed turns and what was heard, with stubs in place of what was
-            pruned; every call in it has its result.
+            pruned, and a summary in place of turns that were taken out; every call in it has its result.
         open: the turn that is not closed yet.
         turn: number of the last turn; the next one is one more.
         tally: all that was used, also by what was rewound.
@@ -74,7 +62,8 @@ class Session:
     """
 
     def __init__(self, entries: Iterable[Entry] = ()) -> None:
-        self.messages: list[Message] = []
+        self._conversation = Conversation()
+        self.messages: list[Message] = self._conversation.messages
         self.open: OpenTurn | None = None
         self.turn = 0
         self.tally = Tally()
@@ -83,10 +72,7 @@ class Session:
         self.rewound = False
         self.call_ids: set[str] = set()
         self.circling = Circling()
-        self._ends: dict[int, int] = {}
         self._heard: list[Message] = []
-        self._prunings: list[_Removed] = []
-        self._settled = False
         for entry in entries:
             self.apply(entry)
 
@@ -97,8 +83,8 @@ class Session:
 
     @property
     def replies(self) -> int:
-        """How many replies the conversation holds."""
-        return max(0, len(self._ends) - 1)
+        """How many replies the conversation holds, also those that were taken out."""
+        return max(0, len(self._conversation.turns) - 1)
 
     @property
     def used(self) -> Tally:
@@ -106,18 +92,31 @@ class Session:
         return self.tally.since(self.allowance)
 
     @property
+    def summary(self) -> Summary | None:
+        """What stands for turns that were taken out; None when none were."""
+        return self._conversation.summary
+
+    @property
+    def through(self) -> int:
+        """The last turn that was taken out; 0 when none was."""
+        return self._conversation.through
+
+    @property
     def same_from(self) -> int:
-        """How many messages there were at the last pruning: what providers counted before is no longer sent."""
-        return self._prunings[-1].at if self._prunings else 0
+        """How many messages there were at the last pruning or compaction: what providers counted before is no longer sent."""
+        return self._conversation.same_from
 
     def settle(self) -> None:
-        """The log is told: from here on the session only goes forward, and lets go of what was pruned. May be called twice."""
-        self._settled = True
-        self._prunings = [msgspec.structs.replace(pruning, messages={}) for pruning in self._prunings[-1:]]
+        """The log is told: from here on the session only goes forward, and lets go of what was taken out. May be called twice."""
+        self._conversation.settle()
 
     def turns(self) -> list[int]:
         """The turns that can be rewound to, oldest first; 0 stands for the time before the first reply."""
-        return list(self._ends)
+        return self._conversation.turns
+
+    def seen_turns(self) -> list[int]:
+        """The numbers of the replies among `messages`."""
+        return self._conversation.seen_turns
 
     def apply(self, entry: Entry) -> None:  # noqa: C901 - one case for each kind of entry
         """Take one more entry.
@@ -147,7 +146,12 @@ class Session:
                 self.tally, self.allowance = Tally(), Tally()
                 self.circling = Circling()
             case Pruned():
-                self._prune(entry)
+                self._require_closed(entry.turn)
+                self._conversation.prune(entry.turn, entry.stubs)
+            case Compacted():
+                self._require_closed(entry.turn)
+                self._conversation.compact(entry.turn, entry.through, entry.summary)
+                self.tally.waste(entry.usage)
             case _:
                 assert_never(entry)
 
@@ -158,7 +162,7 @@ class Session:
     def _open(self, entry: Replied) -> None:
         if self.open is not None or entry.turn <= self.turn:
             raise ValueError(f"a reply as turn {entry.turn} after turn {self.turn}")
-        self._ends.setdefault(0, len(self.messages))
+        self._conversation.begin()
         self.turn = entry.turn
         self.rewound = False
         self.open = OpenTurn(entry.turn, entry.message)
@@ -186,41 +190,20 @@ class Session:
         turn = self._opened(entry.turn)
         if turn.unanswered:
             raise ValueError(f"turn {entry.turn} is closed without a result of {turn.unanswered[0].id}")
-        self.messages.append(turn.reply)
-        self.messages.extend(turn.results[call.id] for call in turn.reply.calls)
-        pairs = ((call, turn.results[call.id]) for call in turn.reply.calls)
-        self.circling.close(pairs, changed=entry.snapshot != self.snapshot)
+        results = [turn.results[call.id] for call in turn.reply.calls]
+        self.circling.close(zip(turn.reply.calls, results, strict=True), changed=entry.snapshot != self.snapshot)
+        self._conversation.close(entry.turn, [turn.reply, *results], self._heard)
         self.open = None
         self.snapshot = entry.snapshot
-        self._ends[entry.turn] = len(self.messages)
-        self.messages.extend(self._heard)
         self._heard.clear()
 
-    def _prune(self, entry: Pruned) -> None:
-        if self.open is not None or entry.turn != self.turn:
-            raise ValueError(f"a pruning after turn {entry.turn} in turn {self.turn}")
-        removed = {}
-        for place, message in placed(self.messages, entry.stubs).items():
-            removed[place], self.messages[place] = self.messages[place], message
-        if self._settled:
-            self._prunings.clear()
-            removed = {}
-        self._prunings.append(_Removed(entry.turn, len(self.messages), removed))
-
-    def _unprune(self, turn: int) -> None:
-        """Put back what was pruned after a turn."""
-        while self._prunings and self._prunings[-1].turn >= turn:
-            for place, message in self._prunings.pop().messages.items():
-                self.messages[place] = message
+    def _require_closed(self, turn: int) -> None:
+        """Raise ValueError unless this is the last turn, and closed."""
+        if self.open is not None or turn != self.turn:
+            raise ValueError(f"a change of the conversation after turn {turn} in turn {self.turn}")
 
     def _rewind(self, entry: Rewound) -> None:
-        if self._settled:
-            raise ValueError(f"it goes back to turn {entry.turn} while it is worked on")
-        if entry.turn not in self._ends:
-            raise ValueError(f"there is no turn {entry.turn} to rewind to")
-        self._unprune(entry.turn)
-        del self.messages[self._ends[entry.turn] :]
-        self._ends = {turn: end for turn, end in self._ends.items() if turn <= entry.turn}
+        self._conversation.rewind(entry.turn)
         self.open = None
         self._heard.clear()
         self.snapshot = entry.snapshot

@@ -17,7 +17,7 @@ from kugetsu.agent import (
     system_prompt,
 )
 from kugetsu.concurrency import being_cancelled, first_error
-from kugetsu.config import ContextSettings, LoopSettings
+from kugetsu.config import CompactionSettings, ContextSettings, LoopSettings
 from kugetsu.errors import (
     AnswerNeededError,
     KugetsuError,
@@ -49,10 +49,14 @@ class NativeRuntime:
         retry: RetryPolicy,
         loops: LoopSettings | None = None,
         context: ContextSettings | None = None,
+        compaction: CompactionSettings | None = None,
+        writer: Model | None = None,
         call_seconds: float = 900.0,
     ) -> None:
         self._loops = loops
         self._context = context
+        self._compaction = compaction
+        self._writer = writer
         self._model = model
         self._toolbox = toolbox
         self._clock = clock
@@ -137,7 +141,7 @@ class NativeRuntime:
             environment=seat.environment,
             locks=FileLocks(),
             images=self._model.info.images,
-            recall=seat.recall,
+            memory=seat.memory,
         )
         seat.session.settle()
         return Agent(
@@ -158,6 +162,8 @@ class NativeRuntime:
             conversation=seat.task.id,
             loops=self._loops,
             context_settings=self._context,
+            compaction=self._compaction,
+            writer=self._writer,
             reserve=reserve,
             rooms=partial(seat.commands.room, seat.task.id),
         )

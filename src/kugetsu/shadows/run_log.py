@@ -11,7 +11,7 @@ from kugetsu.events import TRANSIENT, Event
 from kugetsu.failpoints import reach
 from kugetsu.messages import Usage
 from kugetsu.protocols import Claim, Clock, Effect, EffectState, Reserved, Runs
-from kugetsu.sessions import Checkpoint, Entry, Finished, Replied, Wasted
+from kugetsu.sessions import Checkpoint, Compacted, Entry, Finished, Replied, Wasted
 from kugetsu.tasks import Budgets, Ending, Place, Spent, TaskRecord
 
 
@@ -47,7 +47,7 @@ class RunLog:
             events, self._waiting = self._waiting, []
             headway = self._crashed and self._made_headway(entries)
             replies = [entry.message.usage for entry in entries if isinstance(entry, Replied)]
-            wasted = [entry.usage for entry in entries if isinstance(entry, Wasted)]
+            wasted = [entry.usage for entry in entries if isinstance(entry, Wasted | Compacted)]
             spent = self._spent(replies + wasted, turns=len(replies)) if replies or wasted else None
             try:
                 await self._store.append(self._lease, entries, events=events, taken=taken, headway=headway, spent=spent)

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import traceback
 from collections.abc import Sequence
-from functools import partial
 from typing import Final
 
 import msgspec
@@ -33,6 +32,7 @@ from kugetsu.shadows.cutting import Cut
 from kugetsu.shadows.delivery import Delivery, deliver, shortened
 from kugetsu.shadows.fate import fate_of
 from kugetsu.shadows.listener import listening
+from kugetsu.shadows.memory import SessionMemory
 from kugetsu.shadows.parts import Parts
 from kugetsu.shadows.purse import Purse
 from kugetsu.shadows.reporting import report_of
@@ -286,7 +286,7 @@ class Shadow:
                 publish=self.feed.publish,
                 reserve=Purse(log, self._parts.budgets, self._parts.clock, self.feed.publish).reserve,
                 commands=self._parts.commands,
-                recall=partial(self._parts.store.result, self.task.id),
+                memory=SessionMemory(self._parts.store, self.task.id),
             )
         )
 

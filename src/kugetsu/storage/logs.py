@@ -10,9 +10,9 @@ from sqlalchemy import Connection, func, select
 
 from kugetsu.errors import RecordError
 from kugetsu.events import Event
-from kugetsu.messages import ToolResult, encode_json
+from kugetsu.messages import Message, ToolResult, encode_json
 from kugetsu.protocols import NumberedEvent
-from kugetsu.sessions import Entry, Finished, LogLine
+from kugetsu.sessions import Entry, Finished, LogLine, Replied
 from kugetsu.storage.rows import AnyRow, bounded, no_task, read_json
 from kugetsu.storage.schema import entries, events, tasks
 
@@ -70,6 +70,27 @@ def result_of(connection: Connection, task: str, call: str) -> ToolResult | None
         if isinstance(entry, Finished) and entry.result.call_id == call:
             return entry.result
     return None
+
+
+def turn_of(connection: Connection, task: str, number: int) -> list[Message]:
+    """A reply of a task's session and the results of its calls; empty when there is no such turn.
+
+    Raises:
+        TaskNotFoundError: there is no such task.
+        RecordError: it is damaged.
+    """
+    mark = b'"turn":%d,' % number
+    query = (
+        select(entries.c.seq, entries.c.data)
+        .where(entries.c.task == number_of(connection, task), func.instr(entries.c.data, mark) > 0)
+        .order_by(entries.c.seq)
+    )
+    found: list[Message] = []
+    for row in connection.execute(query):
+        entry = entry_of(row, task)
+        if isinstance(entry, Replied | Finished) and entry.turn == number:
+            found.append(entry.message if isinstance(entry, Replied) else entry.result)
+    return found
 
 
 def events_of(connection: Connection, task: str, after: int, most: int) -> list[Event]:

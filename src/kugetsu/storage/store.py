@@ -9,7 +9,7 @@ from pathlib import Path
 
 from kugetsu.events import Event, TaskFinished, TaskHalted
 from kugetsu.failpoints import reach
-from kugetsu.messages import ToolResult, well_formed
+from kugetsu.messages import Message, ToolResult, well_formed
 from kugetsu.protocols import (
     Attention,
     Claim,
@@ -250,6 +250,10 @@ class SqlStore(SqlGate):
     async def result(self, task: str, call: str) -> ToolResult | None:
         """What a call of a task's session gave."""
         return await self._readers.run(partial(logs.result_of, task=well_formed(task), call=call))
+
+    async def turn(self, task: str, number: int) -> list[Message]:
+        """A reply of a task's session and the results of its calls."""
+        return await self._readers.run(partial(logs.turn_of, task=well_formed(task), number=number))
 
     async def spending(self, day: str) -> list[Spending]:
         """What was used up on a day (UTC, as `2026-01-31`), repository by repository."""

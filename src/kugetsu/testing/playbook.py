@@ -2,12 +2,13 @@
 
 import hashlib
 from collections.abc import Mapping
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
 from kugetsu.config import Wire
-from kugetsu.rehearsal import AFTER_THE_LAST, Script, ScriptedTurn
+from kugetsu.context import SUMMARY_SYSTEM, taken_out
+from kugetsu.rehearsal import AFTER_THE_LAST, NOTES, Script, ScriptedTurn
 from kugetsu.testing.faults import Fault, fault_of
 from kugetsu.testing.streams import reply_events
 
@@ -21,7 +22,26 @@ class _Message(msgspec.Struct):
 
 class _Request(msgspec.Struct):
     messages: list[_Message]
+    tools: list[msgspec.Raw] = []
 
+
+class Answer(msgspec.Struct, frozen=True):
+    """What a request gets.
+
+    Attributes:
+        turn: the entry that serves it.
+        place: of the entry in its script, or among its summaries.
+        fault: what goes wrong; None for nothing.
+        summary: whether a summary was asked for.
+    """
+
+    turn: ScriptedTurn
+    place: int
+    fault: Fault | None = None
+    summary: bool = False
+
+
+_SUMMARY: Final = SUMMARY_SYSTEM.encode()
 
 _roles = msgspec.json.Decoder(_Request)
 
@@ -37,45 +57,56 @@ class Playbook:
 
     def __init__(self, script: Script, order: Order, faults: Mapping[int, Fault]) -> None:
         self._turns = script.turns
+        self._summaries = script.summaries
         self._order: Order = order
         self._faults = dict(faults)
-        self._requests = 0
-        self._served = 0
+        self._requests = self._served = self._summarised = 0
         self._tries: dict[bytes, int] = {}
-        self._events: dict[tuple[Wire, int], list[bytes]] = {}
+        self._events: dict[tuple[Wire, bool, int], list[bytes]] = {}
 
-    def next(self, wire: Wire, body: bytes) -> tuple[int, Fault | None]:
-        """The entry that serves a request, by its place in the script, and what goes wrong."""
+    def next(self, wire: Wire, body: bytes) -> Answer:
+        """What a request gets."""
         fault = self._faults.get(self._requests)
         self._requests += 1
-        if self._order == "conversation":
-            place = self._place(body)
+        request = _roles.decode(body)
+        if summary := not request.tools and _SUMMARY in body:
+            place = self._summarised
+            self._summarised += not (fault and fault.replaces)
+            turn = self._summaries[place] if place < len(self._summaries) else NOTES
         else:
-            place = self._served
-            self._served += not (fault and fault.replaces)
-        turn = self.turn(place)
-        return place, fault or (fault_of(turn.fail, wire, turn.retry_after) if turn.fail else None)
+            place = self._turn_place(request, body, fault)
+            turn = self._turn(place)
+        failed = fault_of(turn.fail, wire, turn.retry_after) if turn.fail else None
+        return Answer(turn, place, fault or failed, summary)
 
-    def turn(self, place: int) -> ScriptedTurn:
+    def events(self, wire: Wire, answer: Answer) -> list[bytes]:
+        """The reply of an entry, written once."""
+        last = len(self._summaries if answer.summary else self._turns)
+        key = wire, answer.summary, min(answer.place, last)
+        if key not in self._events:
+            self._events[key] = reply_events(wire, answer.turn, key[2])
+        return self._events[key]
+
+    def _turn(self, place: int) -> ScriptedTurn:
         """The entry at a place; after the last the text `done`."""
         return self._turns[place] if place < len(self._turns) else AFTER_THE_LAST
 
-    def events(self, wire: Wire, place: int) -> list[bytes]:
-        """The reply of an entry, written once."""
-        key = wire, min(place, len(self._turns))
-        if key not in self._events:
-            self._events[key] = reply_events(wire, self.turn(place), key[1])
-        return self._events[key]
+    def _turn_place(self, request: _Request, body: bytes, fault: Fault | None) -> int:
+        if self._order == "conversation":
+            return self._following(request, body)
+        place = self._served
+        self._served += not (fault and fault.replaces)
+        return place
 
-    def _place(self, body: bytes) -> int:
-        """The entry that follows from a conversation: behind as many replies as it holds."""
-        replies = sum(message.role == "assistant" for message in _roles.decode(body).messages)
+    def _following(self, request: _Request, body: bytes) -> int:
+        """The entry that follows from a conversation: behind as many replies as it holds, or held."""
+        replies = sum(message.role == "assistant" for message in request.messages) + taken_out(body)
         place = 0
         while replies and place < len(self._turns):
             replies -= self._turns[place].fail is None
             place += 1
         failing = place
-        while self.turn(failing).fail:
+        while self._turn(failing).fail:
             failing += 1
         return place if failing == place else min(failing, place + self._tried(body))
 

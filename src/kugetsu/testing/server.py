@@ -26,7 +26,7 @@ from aiohttp import web
 from kugetsu.config import Wire
 from kugetsu.rehearsal import Script, load_script
 from kugetsu.testing.faults import OVERFLOW, Fault, error_body
-from kugetsu.testing.playbook import Order, Playbook
+from kugetsu.testing.playbook import Answer, Order, Playbook
 from kugetsu.testing.request_rules import problems
 from kugetsu.testing.streams import event, reply_events
 
@@ -58,7 +58,9 @@ class ScriptedServer:
         script: what is said; an entry with `fail` goes wrong in the way that a client takes for that failure.
         order: `sequence` serves entries one by one. `conversation` serves the entry that follows from the conversation
             alone, so that hundreds of agents can play the same script; a failing entry fails one request and the same
-            request sent again gets the next.
+            request sent again gets the next. It counts turns that were taken out by the number of the last one, so a
+            conversation that was rewound before that is taken to be further on than it is. Requests for a summary get the
+            script's summaries one by one in both.
         faults: by number of the request, from 0; the lost reply comes with the next request.
         check: refuse requests that a provider would refuse, with 400 and the reason.
         record: keep requests.
@@ -134,12 +136,12 @@ class ScriptedServer:
         data = await request.read()
         if refusal := self._refusal(wire, request, data):
             return refusal
-        place, fault = self._playbook.next(wire, data)
-        if delay := self._playbook.turn(place).delay:
-            await asyncio.sleep(delay)
-        if fault is None:
-            return await _stream(request, self._playbook.events(wire, place))
-        return await self._fail(request, wire, fault, place)
+        answer = self._playbook.next(wire, data)
+        if answer.turn.delay:
+            await asyncio.sleep(answer.turn.delay)
+        if answer.fault is None:
+            return await _stream(request, self._playbook.events(wire, answer))
+        return await self._fail(request, wire, answer.fault, answer)
 
     def _other(self, request: web.BaseRequest) -> web.Response:
         if request.path == "/v1/models":
@@ -161,15 +163,15 @@ class ScriptedServer:
             self.requests.append(RecordedRequest(wire, headers, body))
         return _json(400, error_body(wire, 400, "; ".join(found))) if found else None
 
-    async def _fail(self, request: web.BaseRequest, wire: Wire, fault: Fault, place: int) -> web.StreamResponse:
-        events = self._playbook.events(wire, place)
+    async def _fail(self, request: web.BaseRequest, wire: Wire, fault: Fault, answer: Answer) -> web.StreamResponse:
+        events = self._playbook.events(wire, answer)
         if fault.kind == "status":
             status = 400 if fault.status == OVERFLOW and not fault.body else fault.status
             return _json(status, fault.body or error_body(wire, fault.status), fault.headers)
         if fault.kind == "drip":
             return await _stream(request, (bytes([byte]) for byte in b"".join(events)))
         if fault.kind == "refused":
-            return await _stream(request, reply_events(wire, self._playbook.turn(place), place, stop=_REFUSALS[wire]))
+            return await _stream(request, reply_events(wire, answer.turn, answer.place, stop=_REFUSALS[wire]))
         begun = events[: len(events) // 2 if fault.after is None else fault.after]
         if extra := _broken_event(wire, fault):
             return await _stream(request, [*begun, extra, *events[len(begun) :]])

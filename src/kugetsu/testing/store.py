@@ -5,9 +5,9 @@ from typing import Final, get_args
 
 from kugetsu.errors import QueueFullError, StateConflictError
 from kugetsu.events import Event
-from kugetsu.messages import ToolResult
+from kugetsu.messages import Message, ToolResult
 from kugetsu.protocols import NumberedEvent, Spending, Submitted
-from kugetsu.sessions import Entry, Finished, LogLine
+from kugetsu.sessions import Entry, Finished, LogLine, Replied
 from kugetsu.tasks import (
     Control,
     Note,
@@ -129,6 +129,12 @@ class MemoryStore(MemoryQueue):
         """What a call of a task's session gave."""
         finished = (line.entry for line in reversed(self._shelf.get(task).log) if isinstance(line.entry, Finished))
         return next((entry.result for entry in finished if entry.result.call_id == call), None)
+
+    async def turn(self, task: str, number: int) -> list[Message]:
+        """A reply of a task's session and the results of its calls."""
+        entries = [line.entry for line in self._shelf.get(task).log]
+        found = [entry for entry in entries if isinstance(entry, Replied | Finished) and entry.turn == number]
+        return [entry.message if isinstance(entry, Replied) else entry.result for entry in found]
 
     async def spending(self, day: str) -> list[Spending]:
         """What was used up on a day, repository by repository."""

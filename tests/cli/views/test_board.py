@@ -6,7 +6,10 @@ import pytest
 from kugetsu.cli.views.board import Board, ShortIds
 from kugetsu.cli.views.live import draw
 from kugetsu.events import (
+    CompactionFailed,
+    ContextCompacted,
     Event,
+    MessageDelivered,
     Noted,
     QuestionAsked,
     TaskFinished,
@@ -16,6 +19,7 @@ from kugetsu.events import (
     ToolFinished,
     ToolStarted,
     TurnFinished,
+    TurnStarted,
 )
 from kugetsu.messages import Usage
 from kugetsu.tasks import Outcome
@@ -106,6 +110,35 @@ def test_a_task_that_goes_on_starts_where_it_stands() -> None:
         *("running", 7, 1000, "going on"),
         5,
     )
+
+
+def test_a_row_says_that_turns_were_taken_out_and_counts_what_their_notes_cost() -> None:
+    def compacted(through: int, by: str, usage: Usage) -> Event:
+        return ContextCompacted(task="a", turn=9, through=through, model=by, usage=usage, before=9_000, after=900)
+
+    events: list[Event] = [
+        TurnFinished(task="a", turn=9, usage=Usage(1_000, 100)),
+        TurnStarted(task="a", turn=10),
+        CompactionFailed(task="a", turn=9, message="wrote no notes"),
+        compacted(1, "", Usage()),
+        compacted(7, "cheap/model", Usage(500, 50, 0, 0.01)),
+        MessageDelivered(task="a", origin="notice", text="you go\nin circles"),
+    ]
+    assert doing_after_each(events) == [
+        "",
+        "thinking",
+        "thinking",
+        "turn 1 was taken out without notes",
+        "notes stand for turns 1 to 7",
+        "told: you go in circles",
+    ]
+    board = Board()
+    for event in events:
+        board.take(event)
+    (row,) = board.rows
+    assert (row.turn, row.usage) == (10, Usage(1_500, 150, 0, 0.01))
+    board.take(TurnFinished(task="a", turn=10, usage=Usage(4_000, 400)))
+    assert row.usage.tokens == 4_400
 
 
 def test_a_run_that_halts_ends_its_row_with_why() -> None:

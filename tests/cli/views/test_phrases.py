@@ -8,6 +8,9 @@ from kugetsu.cli.views.phrases import call, phrase
 from kugetsu.events import (
     EVENT_TYPES,
     CheckFinished,
+    CompactionFailed,
+    ContextCompacted,
+    ContextPruned,
     Event,
     EventsDropped,
     MessageDelivered,
@@ -21,6 +24,10 @@ from kugetsu.events import (
 )
 from kugetsu.messages import Usage
 from kugetsu.tasks import CheckResult, Outcome
+
+
+def compacted(through: int, by: str = "cheap/model") -> ContextCompacted:
+    return ContextCompacted(turn=9, through=through, model=by, usage=Usage(9_000, 500), before=110_000, after=3_000)
 
 
 def test_a_run_reads_like_a_story(events: list[Event]) -> None:
@@ -43,7 +50,17 @@ def test_a_run_reads_like_a_story(events: list[Event]) -> None:
         (MessageDelivered(origin="prompt", text="fix it"), ""),
         (MessageDelivered(origin="steering", text="stop\nthat"), "steering: stop that"),
         (MessageDelivered(origin="follow_up", text="more"), "follow-up: more"),
+        (MessageDelivered(origin="notice", text="you go\nin circles"), "notice: you go in circles"),
         (Noted(message="a hook failed"), "note: a hook failed"),
+        (
+            ContextPruned(turn=9, texts=1, before=160_000, after=80_400),
+            "1 old text made room: about 160k tokens are 80.4k now",
+        ),
+        (compacted(7), "notes stand for turns 1 to 7: about 110k tokens are 3.0k now"),
+        (compacted(1), "notes stand for turn 1: about 110k tokens are 3.0k now"),
+        (compacted(7, by=""), "turns 1 to 7 were taken out without notes: about 110k tokens are 3.0k now"),
+        (compacted(1, by=""), "turn 1 was taken out without notes: about 110k tokens are 3.0k now"),
+        (CompactionFailed(turn=9, message="m/x\nwrote no notes"), "no notes on old turns: m/x wrote no notes"),
         (TaskResumed(run=2, turn=7, reason="its worker died"), "goes on after turn 7 (run 2): its worker died"),
         (TaskResumed(run=2, turn=0, reason=""), "goes on after turn 0 (run 2): as it stood"),
         (QuestionAsked(turn=1, call_id="c", question="Which\none?"), "asks: Which one?"),

@@ -28,7 +28,7 @@ _TRIES: Final = 3
 @task_argument
 @click.option("-f", "--follow", is_flag=True, help="Go on with what happens, until the task is over or halts.")
 @click.option("--session", is_flag=True, help="Show the conversation instead of what happened.")
-@click.option("--full", is_flag=True, help="Show the conversation with all that was rewound.")
+@click.option("--full", is_flag=True, help="Show the conversation with all that was rewound or made room.")
 @server_option
 @json_option
 def logs_command(task_id: str, server: str, *, follow: bool, session: bool, full: bool, as_json: bool) -> None:
@@ -42,7 +42,7 @@ def logs_command(task_id: str, server: str, *, follow: bool, session: bool, full
 
 
 def show_session(task_id: str, server: str, *, full: bool, as_json: bool) -> None:
-    """Print the conversation of a task; with `full` also what was rewound."""
+    """Print the conversation of a task; with `full` also what was rewound or made room."""
     _print_session(asyncio.run(_session(task_id, server)), full=full, as_json=as_json)
 
 
@@ -73,7 +73,7 @@ def _conversation(lines: Sequence[LogLine]) -> tuple[list[int], list[Message]]:
         session = Session(line.entry for line in lines)
     except ValueError as error:
         raise RecordError(f"the session is damaged: {error}", fix="`--full` shows it as it is") from error
-    turns = [turn for turn in session.turns() if turn]
+    turns = session.seen_turns()
     if session.open is None:
         return turns, session.messages
     left = session.open

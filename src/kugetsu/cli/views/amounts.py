@@ -74,6 +74,11 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
+def turns_to(last: int) -> str:
+    """The turns from the first one on: `turn 1`, `turns 1 to 7`."""
+    return "turn 1" if last == 1 else f"turns 1 to {last}"
+
+
 def _short(value: float, unit: str) -> str:
     return f"{value:.1f}{unit}" if round(value, 1) < _HUNDRED else f"{value:.0f}{unit}"
 

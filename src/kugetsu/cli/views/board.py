@@ -5,11 +5,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from kugetsu.cli.views.phrases import call, check, outcome, retry
+from kugetsu.cli.views.phrases import call, check, compaction, outcome, retry
 from kugetsu.cli.views.text import first_line, one_line
 from kugetsu.events import (
     CheckFinished,
     CheckStarted,
+    ContextCompacted,
     Event,
     MessageDelivered,
     ModelRetried,
@@ -127,7 +128,7 @@ def _apply(row: Row, event: Event) -> None:  # noqa: C901, PLR0912 - one case fo
             row.turn, row.usage, row.doing = event.turn, event.usage, "going on"
         case WorkspaceReady():
             row.doing = "worktree ready"
-        case MessageDelivered(origin="steering" | "follow_up"):
+        case MessageDelivered(origin="steering" | "follow_up" | "notice"):
             row.doing = f"told: {one_line(event.text)}"
         case TurnStarted():
             row.turn, row.doing = event.turn, "thinking"
@@ -142,6 +143,9 @@ def _apply(row: Row, event: Event) -> None:  # noqa: C901, PLR0912 - one case fo
             _apply_tool(row, event)
         case TurnFinished():
             row.usage = event.usage
+        case ContextCompacted():
+            row.usage += event.usage
+            row.doing = compaction(event)
         case CheckStarted():
             row.doing = f"check: {one_line(event.command)}"
         case CheckFinished():

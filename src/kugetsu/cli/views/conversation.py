@@ -8,9 +8,22 @@ from typing import TYPE_CHECKING, Final, TextIO, assert_never
 from kugetsu.cli.views import amounts
 from kugetsu.cli.views.printing import width_of, write_lines
 from kugetsu.cli.views.text import block, one_line
-from kugetsu.messages import AssistantMessage, Image, InputContent, Message, Text, Thinking, ToolCall, UserMessage
+from kugetsu.context import summary_message
+from kugetsu.messages import (
+    AssistantMessage,
+    Image,
+    InputContent,
+    Message,
+    Text,
+    Thinking,
+    ToolCall,
+    Usage,
+    UserMessage,
+    UserOrigin,
+)
 from kugetsu.sessions import (
     Checkpoint,
+    Compacted,
     Entry,
     Finished,
     Forked,
@@ -31,7 +44,13 @@ _WIDTH: Final = 80
 
 _INDENT: Final = "  "
 _BASE64: Final = 4 / 3
-_ORIGINS: Final = {"prompt": "user", "steering": "user, while the agent worked", "follow_up": "user, follow-up"}
+_ORIGINS: Final[dict[UserOrigin, str]] = {
+    "prompt": "user",
+    "steering": "user, while the agent worked",
+    "follow_up": "user, follow-up",
+    "notice": "notice to the agent",
+    "summary": "summary of what was taken out",
+}
 
 
 def print_conversation(
@@ -72,7 +91,7 @@ def said(message: Message, turn: int, width: int | None) -> list["Line"]:
     return [_rule(title, style, width or _WIDTH), *_body(message), _line("")]
 
 
-def _entry(entry: Entry, width: int | None) -> list["Line"]:
+def _entry(entry: Entry, width: int | None) -> list["Line"]:  # noqa: C901 - one case for each kind of entry
     match entry:
         case Heard():
             return said(entry.message, 0, width)
@@ -87,14 +106,32 @@ def _entry(entry: Entry, width: int | None) -> list["Line"]:
         case Forked():
             what = f"from here on a fork of {one_line(entry.origin)}"
         case Wasted():
-            what = "a reply broke off and was asked for again"
+            what = f"a call of the model came to nothing ({_used(entry.usage)})"
         case Pruned():
             what = f"{amounts.counted(len(entry.stubs), 'old text')} made room: notes stand in their place now"
+        case Compacted():
+            return _compaction(entry, width or _WIDTH)
         case Started() | Checkpoint():
             return []
         case _:
             assert_never(entry)
     return [_rule(what, "bold magenta", width or _WIDTH), _line("")]
+
+
+def _compaction(entry: Compacted, width: int) -> list["Line"]:
+    one = entry.through == 1
+    gone = f"{amounts.turns_to(entry.through)} {'was' if one else 'were'} taken out: this stands for {'it' if one else 'them'} now"
+    by = f"notes by {one_line(entry.model)} ({_used(entry.usage)})" if entry.model else "nobody wrote notes"
+    return [
+        _rule(gone, "bold magenta", width),
+        _rule(by, "bold green", width),
+        *_body(summary_message(entry.summary, entry.through)),
+        _line(""),
+    ]
+
+
+def _used(usage: Usage) -> str:
+    return f"{amounts.tokens(usage.input)} in, {amounts.tokens(usage.output)} out"
 
 
 def _title(message: Message, turn: int) -> tuple[str, str]:
@@ -103,8 +140,7 @@ def _title(message: Message, turn: int) -> tuple[str, str]:
             return _ORIGINS[message.origin], "bold green"
         case AssistantMessage():
             cut = {"length": ", cut at the output limit", "aborted": ", cut short"}.get(message.stop, "")
-            used = f"{amounts.tokens(message.usage.input)} in, {amounts.tokens(message.usage.output)} out"
-            return f"turn {turn}: {one_line(message.model)} ({used}{cut})", "bold cyan"
+            return f"turn {turn}: {one_line(message.model)} ({_used(message.usage)}{cut})", "bold cyan"
         case _:
             return f"result of {one_line(message.name)}{' (failed)' if message.is_error else ''}", (
                 "bold red" if message.is_error else "bold"

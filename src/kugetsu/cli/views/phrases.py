@@ -9,6 +9,8 @@ from kugetsu.cli.views.text import first_line, last_line, one_line
 from kugetsu.events import (
     CheckFinished,
     CheckStarted,
+    CompactionFailed,
+    ContextCompacted,
     ContextMeasured,
     ContextPruned,
     Event,
@@ -31,10 +33,17 @@ from kugetsu.events import (
     TurnStarted,
     WorkspaceReady,
 )
+from kugetsu.messages import UserOrigin
 from kugetsu.tasks import CheckResult, Outcome
 
 _COMMIT_LENGTH: Final = 10
-_ORIGINS: Final = {"prompt": "prompt", "steering": "steering", "follow_up": "follow-up"}
+_ORIGINS: Final[dict[UserOrigin, str]] = {
+    "prompt": "prompt",
+    "steering": "steering",
+    "follow_up": "follow-up",
+    "notice": "notice",
+    "summary": "summary",
+}
 
 
 class _Subject(msgspec.Struct):
@@ -73,8 +82,11 @@ def phrase(event: Event) -> str:  # noqa: C901, PLR0912 - one case for each kind
         case QuestionAsked():
             return f"asks: {one_line(event.question)}"
         case ContextPruned():
-            what = f"{amounts.counted(event.texts, 'old text')} made room"
-            return f"{what}: about {amounts.tokens(event.before)} tokens are {amounts.tokens(event.after)} now"
+            return f"{amounts.counted(event.texts, 'old text')} made room: {_shrunk(event)}"
+        case ContextCompacted():
+            return f"{compaction(event)}: {_shrunk(event)}"
+        case CompactionFailed():
+            return f"no notes on old turns: {one_line(event.message)}"
         case ContextMeasured():
             share = event.repeated / event.sent if event.sent else 0.0
             return f"{share:.0%} of what the model was sent it had been sent before" if event.requests >= _MANY else ""
@@ -110,6 +122,14 @@ def retry(event: ModelRetried) -> str:
     return f"retry in {event.delay:.3g} s ({event.failure})"
 
 
+def compaction(event: ContextCompacted) -> str:
+    """Which turns went, and whether there are notes on them."""
+    turns = amounts.turns_to(event.through)
+    if event.model:
+        return f"notes stand for {turns}"
+    return f"{turns} {'was' if event.through == 1 else 'were'} taken out without notes"
+
+
 def check(result: CheckResult) -> str:
     """What the check said."""
     match result.passed:
@@ -127,6 +147,10 @@ def outcome(end: Outcome, state: str) -> str:
     """How a task ended; its class is named unless the state says it already."""
     kind = "" if end.kind == state else f" ({end.kind})"
     return f"{state}{kind}: {one_line(end.message)}"
+
+
+def _shrunk(event: ContextPruned | ContextCompacted) -> str:
+    return f"about {amounts.tokens(event.before)} tokens are {amounts.tokens(event.after)} now"
 
 
 def _reply(event: ReplyFinished) -> str:

@@ -5,6 +5,8 @@ from typing import assert_never
 from kugetsu.events import (
     CheckFinished,
     CheckStarted,
+    CompactionFailed,
+    ContextCompacted,
     ContextMeasured,
     ContextPruned,
     Event,
@@ -74,6 +76,8 @@ def phrase(event: Event) -> str:  # noqa: C901, PLR0912 - one case for each kind
             | ToolProgress()
             | EventsDropped()
             | ContextPruned()
+            | ContextCompacted()
+            | CompactionFailed()
             | ContextMeasured()
         ):
             return ""
