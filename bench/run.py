@@ -1,4 +1,4 @@
-"""All measurements: printed as tables, and written as JSON to `bench/results/latest.json`. Takes about five minutes.
+"""All measurements: printed as tables, and written as JSON to `bench/results/latest.json`. Takes about six minutes.
 
 A measurement whose tasks failed ends everything with an error: there is no figure without the work behind it.
 """
@@ -56,6 +56,14 @@ GATEWAY_TARGETS = {
     "read_ms_p95": 50.0,
 }
 
+CONTEXT_TARGETS = {
+    "memory_growth_after_turn_50_mb": 4.0,
+    "cpu_at_turn_450_over_turn_50": 1.5,
+    "wall_at_turn_450_over_turn_50": 1.5,
+    "overflows": 0.0,
+    "uncacheable_share_of_200_turns_in_128k": 0.1,
+}
+
 WORKSPACE_FIGURES = {
     "make a workspace": "create_ms",
     "commit, prove, deliver and remove it": "commit_prove_deliver_remove_ms",
@@ -85,12 +93,15 @@ def scripted_server(call: dict[str, Any]) -> Iterator[str]:
             server.wait()
 
 
-def run_json(*command: str) -> dict[str, Any]:
-    """Run one measurement in a process of its own and read its figures."""
+def run_json(*command: str, show: bool = False) -> dict[str, Any]:
+    """Run one measurement in a process of its own and read its figures, the last line; the others can be shown."""
     done = subprocess.run([sys.executable, *command], stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode != 0:
         raise SystemExit(f"measurement failed, no figures: {' '.join(command)}")
-    figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    *lines, last = done.stdout.splitlines()
+    if show:
+        print(*lines, sep="\n")
+    figures: dict[str, Any] = json.loads(last)
     return figures
 
 
@@ -171,10 +182,15 @@ def main() -> None:
     queue["claim_with_100000_over_10"] = queue["claim_ms_with_100000"] / queue["claim_ms_with_10"]
     console.print("[dim]gateway ...[/]")
     gateway = run_json(str(HERE / "gateway.py"))
+    console.print("[dim]long conversations ...[/]")
+    context = run_json(str(HERE / "context.py"), show=True)
     rows = measure_shadows(console)
     console.print(shadow_table(rows))
     console.print(figure_table("Store and queue", queue, QUEUE_TARGETS))
     console.print(figure_table("Gateway: followers, submissions and reads at once", gateway, GATEWAY_TARGETS))
+    console.print(
+        figure_table("Long conversations (all figures: bench/results/context.json)", context, CONTEXT_TARGETS)
+    )
     console.print(other_table(workspaces, help_seconds))
     RESULTS.parent.mkdir(exist_ok=True)
     machine = {"python": platform.python_version(), "cores": os.cpu_count(), "system": platform.platform()}
@@ -184,6 +200,7 @@ def main() -> None:
         "workspaces": workspaces,
         "queue": queue,
         "gateway": gateway,
+        "context": context,
         "shadows": rows,
     }
     RESULTS.write_text(json.dumps(report, indent=2) + "\n")
