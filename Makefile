@@ -13,6 +13,8 @@ SHELL := bash
 PYTHON ?= python3.13 python3.12 python3.11 python3
 ARGS :=
 UV := uv==0.13.9
+PROCESSES := $(shell cores=$$(nproc); echo $$((cores < 8 ? cores + 1 : 8)))
+APART := --ignore=tests/conformance --ignore=tests/hermes
 
 # What a user set for other projects must not leak into this one; where pip finds its index stays the user's choice.
 unexport PYTHONHOME PYTHONPATH
@@ -51,7 +53,7 @@ demo: setup ## Watch three shadows fix three bugs: no key, no server, no network
 	@.venv/bin/kugetsu demo $(ARGS)
 
 test: setup ## Run the tests
-	@.venv/bin/pytest --numprocesses=3 --dist=worksteal --ignore=tests/drills --ignore=tests/conformance --ignore=tests/hermes $(ARGS)
+	@.venv/bin/pytest --numprocesses=$(PROCESSES) --dist=worksteal -m "not drill" $(APART) $(ARGS)
 
 test-mcp: setup ## Run the conformance suite of MCP against a real server (npm installs it outside of this directory)
 	@.venv/bin/pytest tests/conformance $(ARGS)
@@ -59,8 +61,8 @@ test-mcp: setup ## Run the conformance suite of MCP against a real server (npm i
 test-hermes: setup ## Run whole stories with the real Hermes (pip installs it outside of this directory)
 	@.venv/bin/pytest tests/hermes $(ARGS)
 
-drill: setup ## Kill the program at every named point, and at random, and see that nothing is lost
-	@.venv/bin/pytest --numprocesses=2 --dist=worksteal tests/drills $(ARGS)
+drill: setup ## Kill the program at every named point and at random, fail its providers in every way, and see that nothing is lost
+	@.venv/bin/pytest --numprocesses=$(PROCESSES) --dist=worksteal -m drill $(APART) $(ARGS)
 
 check: setup ## Lint, formatting, types and the layers' contracts
 	@.venv/bin/ruff check

@@ -12,6 +12,16 @@ settings.register_profile("kugetsu", deadline=None)
 settings.load_profile("kugetsu")
 
 
+DRILLS = tuple(Path(__file__).parent / name for name in ("drills", "faults"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All that stands in the folders of drills is one."""
+    for item in items:
+        if any(item.path.is_relative_to(folder) for folder in DRILLS):
+            item.add_marker(pytest.mark.drill)
+
+
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path)

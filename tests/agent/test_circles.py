@@ -6,7 +6,7 @@ from kugetsu.agent.circles import check_circling
 from kugetsu.config import LoopSettings
 from kugetsu.errors import LimitReachedError
 from kugetsu.messages import Text, ToolCall, ToolResult, UserMessage
-from kugetsu.sessions import Circling, Forked, Renewed, Session
+from kugetsu.sessions import Checkpoint, Circling, Forked, Renewed, Session
 from kugetsu.testing import CannedReply, says
 from support.agent_bench import Bench, call
 
@@ -109,3 +109,15 @@ def test_a_fork_and_a_retry_count_from_the_beginning() -> None:
 def test_zero_switches_each_rule_off() -> None:
     circling = Circling(turns=100, most=100, name="bash")
     assert check_circling(circling, LoopSettings(same_calls=0, turns_without_change=0)) is None
+
+
+async def test_an_agent_whose_run_died_in_the_turn_that_closes_a_circle_is_told_by_the_next(bench: Bench) -> None:
+    async def unchanged(_turn: int) -> str:
+        return ""
+
+    await bench.agent(*[looks(n) for n in range(5)], says("done")).run("do it")
+    closed = [place for place, entry in enumerate(bench.journal.entries) if isinstance(entry, Checkpoint)]
+    del bench.journal.entries[closed[4] :]
+    assert told(bench) == []
+    assert await bench.agent(says("done"), snapshot=unchanged).run("do it") == "done"
+    assert told(bench) == ["same call"]

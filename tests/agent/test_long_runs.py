@@ -10,7 +10,7 @@ from kugetsu.config import ContextSettings
 from kugetsu.errors import ModelError
 from kugetsu.events import ContextMeasured, ContextPruned, Event, ModelRetried, TurnFinished
 from kugetsu.messages import Text, ToolResult, UserMessage
-from kugetsu.sessions import Pruned, Rewound, Session
+from kugetsu.sessions import Compacted, Pruned, Rewound, Session
 from kugetsu.testing import MemoryJournal, says
 from support.agent_bench import Bench, call
 
@@ -172,3 +172,17 @@ async def test_the_task_and_what_users_say_is_in_every_request() -> None:
         said = [message for message in messages if isinstance(message, UserMessage)]
         assert [message.origin for message in said] == ["prompt", "steering"]
         assert all(len(block.text) > 800 for message in said for block in message.content if isinstance(block, Text))
+
+
+async def test_a_run_that_was_cut_behind_a_change_knows_how_its_provider_counts() -> None:
+    model, journal = WindowedModel(40, window=64_000, factor=2.2), MemoryJournal()
+    await agent_of(model, journal=journal).run("do it")
+    change = next(entry for entry in journal.entries if isinstance(entry, Pruned | Compacted))
+    assert change.ratio == pytest.approx(2.2, rel=0.05)
+    session = Session(journal.entries[: journal.entries.index(change) + 1])
+    session.settle()
+    again = WindowedModel(40, window=64_000, factor=2.2)
+    agent = agent_of(again, journal=ForgetfulJournal(), session=session)
+    assert agent._view.meter.ratio == change.ratio
+    assert await agent.run("do it") == "done"
+    assert again.refused == 0

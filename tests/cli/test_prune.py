@@ -171,6 +171,7 @@ main()
 """
 
 
+@pytest.mark.drill
 def test_a_pruning_that_was_killed_anywhere_is_completed_by_the_next(user: CommandLine, repo: Path) -> None:
     script = user.script(*WRITE)
     options = ["--repo", str(repo), "--model", script, "--keep-worktree", "--json"]

@@ -13,7 +13,7 @@ import pytest
 
 from kugetsu.sessions import Finished, Session
 from kugetsu.tasks import TaskReport
-from support.drill import Drill, bash, kill, once
+from support.drill import THOUGHTS, Drill, bash, changes_of, kill, look, once, usage_of
 from support.patient_model import PatientModel, Plan
 
 TASKS = int(os.environ.get("KUGETSU_DRILL_TASKS", "200"))
@@ -23,12 +23,15 @@ SLOTS = "20"
 SHORT: Plan = [
     [{"name": "write", "arguments": {"path": "made.txt", "content": "made\n"}}],
     [bash(f"{once('one')}; sleep 0.05; git add -A; git commit -qm one || true")],
+    *([look(part)] for part in range(3)),
     [bash(once("two")), {"name": "read", "arguments": {"path": "made.txt"}}],
+    *([look(part)] for part in range(3, 5)),
     [bash(f"{once('three')}; sleep 0.3")],
     [{"name": "edit", "arguments": {"path": "made.txt", "edits": [{"oldText": "made", "newText": "done"}]}}],
     [bash(f"{once('four')}; sleep 0.2")],
     [bash("cat effects.log")],
 ]
+"""Enough to read for a pruning and a compaction."""
 
 
 def serve(drill: Drill, *more: str) -> "subprocess.Popen[bytes]":
@@ -60,7 +63,8 @@ def submit_all(drill: Drill, number: int, check: str) -> None:
     assert done.returncode == 0, done.stderr.decode()
 
 
-def check_task(drill: Drill, task: TaskReport, tree: str) -> None:
+def check_task(drill: Drill, task: TaskReport, tree: str) -> list[int]:
+    """Nothing is lost or done twice; returns the prunings (0) and compactions of it."""
     assert task.state == "completed", (task.id, task.outcome)
     assert drill.tree(task) == tree
     assert drill.deliveries(task) == 1
@@ -70,11 +74,13 @@ def check_task(drill: Drill, task: TaskReport, tree: str) -> None:
     session = Session(entries)
     assert session.open is None
     assert session.tally.turns == task.turns
+    assert usage_of(entries) == task.usage
+    return [through for _, through in changes_of(entries)]
 
 
 @pytest.mark.timeout(3600)
 def test_a_daemon_that_is_killed_at_random_moments_loses_nothing_and_does_nothing_twice(tmp_path: Path) -> None:
-    with PatientModel(SHORT) as model:
+    with PatientModel(SHORT, thoughts=THOUGHTS) as model:
         drill = Drill(tmp_path, model)
         submit_all(drill, TASKS, "test -f made.txt")
         kills, over = 0, 0
@@ -93,10 +99,12 @@ def test_a_daemon_that_is_killed_at_random_moments_loses_nothing_and_does_nothin
         assert [(task.id, task.runs, task.outcome) for task in tasks if task.state != "completed"] == []
         assert len(tasks) == TASKS
         [expected] = {drill.tree(task) for task in tasks}
-        for task in tasks:
-            check_task(drill, task, expected)
+        changes = [check_task(drill, task, expected) for task in tasks]
         assert drill.left_overs() == []
         assert sum(task.turns for task in tasks) == len(model.paid)
+        assert all(changes)
+        assert {bool(through) for kinds in changes for through in kinds} == {True, False}
+        assert sum(task.usage.tokens for task in tasks) == model.used.tokens
 
 
 @pytest.mark.timeout(180)

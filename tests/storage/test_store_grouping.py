@@ -200,6 +200,7 @@ async def test_the_event_loop_is_not_blocked_while_another_process_holds_the_dat
     assert sorted(lags)[-3] < 0.5
 
 
+@pytest.mark.drill
 async def test_a_database_that_is_never_let_go_is_an_error_in_the_end(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

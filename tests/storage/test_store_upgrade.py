@@ -164,6 +164,7 @@ async def test_an_empty_database_is_brought_over(tmp_path: Path) -> None:
     await store.close()
 
 
+@pytest.mark.drill
 @VARIANTS
 def test_whatever_an_interruption_leaves_can_be_brought_over_again(
     tmp_path: Path, today: Path, expected: Rows, old: Old

@@ -15,6 +15,8 @@ from kugetsu.workspace.private import task_id_of
 from workspace.workspace_drill import Drill, Order, drill
 from workspace.workspace_lab import FILES, Lab, contents, fingerprint
 
+pytestmark = pytest.mark.drill
+
 LIFE = "echo 1 > a; git add a; git commit -qm a; echo 2 > b; git add b; echo 3 > b; echo 3 > README.md; rm src/other.py"
 
 

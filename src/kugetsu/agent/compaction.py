@@ -141,7 +141,8 @@ class Compaction:
         if reply is None and not must:
             return None
         text = reply.text.strip() if reply else _unwritten(going.messages, before, most)
-        entry = Compacted(turn, going.through, msgspec.structs.replace(going.summary, text=text))
+        summary = msgspec.structs.replace(going.summary, text=text)
+        entry = Compacted(turn, going.through, summary, ratio=self._meter.ratio)
         if reply:
             entry = msgspec.structs.replace(entry, model=reply.model, usage=reply.usage)
         reach("summary.received")

@@ -191,7 +191,7 @@ class Context:
         if not pruning.stubs:
             return False
         turn = self._session.turn
-        await self._commit(Pruned(turn, pruning.stubs))
+        await self._commit(Pruned(turn, pruning.stubs, self._view.meter.ratio))
         reach("pruning.committed")
         after = await self._look_anew()
         self._publish(ContextPruned(turn=turn, texts=len(pruning.stubs), before=tokens, after=after))

@@ -154,9 +154,12 @@ class Agent:
         """
         if not self.session.messages:
             await self._hear(user(prompt))
+        left_open = self.session.open is not None
         await self._turns.resume()
         if again := self.inbox.next_retry():
             await self._hear(again.message, Renewed(), taken=again.taken)
+        if left_open:
+            await self._look_for_circles()
         while True:
             await self._listen()
             if not self.session.awaits_reply:

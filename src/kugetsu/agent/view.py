@@ -66,7 +66,7 @@ class View:
     """
 
     def __init__(self, session: Session, frame: Frame, transform: TransformContext | None) -> None:
-        self.meter = Meter(frame.about)
+        self.meter = Meter(frame.about, session.ratio)
         self.prefix = Prefix(frame.about)
         self._session = session
         self._frame = frame

@@ -38,14 +38,15 @@ class Meter:
 
     Args:
         frame: estimate of the system prompt and all that is said of tools.
+        ratio: to begin with.
 
     Attributes:
         ratio: tokens of its provider for each that is estimated.
         sizes: the estimates.
     """
 
-    def __init__(self, frame: int) -> None:
-        self.ratio = 1.0
+    def __init__(self, frame: int, ratio: float = 1.0) -> None:
+        self.ratio = ratio
         self._frame = frame
         self.sizes = Sizes()
 

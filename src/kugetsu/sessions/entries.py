@@ -86,19 +86,21 @@ class Forked(msgspec.Struct, frozen=True, gc=False, tag="forked"):
     origin: str
 
 
-class Pruned(msgspec.Struct, frozen=True, gc=False, tag="pruned"):
+class Pruned(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag="pruned"):
     """Parts of the conversation made room: stubs stand in their place from here on. What they were stays in the log.
 
     Attributes:
         turn: the last one before; whoever goes back to it, or further, sees everything again.
         stubs: what the model sees instead.
+        ratio: tokens that its provider counted for each that was estimated; what it counts next is not known yet.
     """
 
     turn: int
     stubs: tuple[Stub, ...]
+    ratio: float = 1.0
 
 
-class Compacted(msgspec.Struct, frozen=True, gc=False, tag="compacted"):
+class Compacted(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag="compacted"):
     """Turns were taken out of the conversation: a summary stands for them, and users' words. What they were stays in the log.
 
     Attributes:
@@ -107,6 +109,7 @@ class Compacted(msgspec.Struct, frozen=True, gc=False, tag="compacted"):
         summary: what stands for them.
         model: `provider/model` that wrote the notes; empty when nobody did.
         usage: what that used up.
+        ratio: as for `Pruned`.
     """
 
     turn: int
@@ -114,6 +117,7 @@ class Compacted(msgspec.Struct, frozen=True, gc=False, tag="compacted"):
     summary: Summary
     model: str = ""
     usage: Usage = Usage()
+    ratio: float = 1.0
 
 
 Entry: TypeAlias = (

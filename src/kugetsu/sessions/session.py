@@ -59,6 +59,7 @@ class Session:
         rewound: whether the worktree has to be put back to `snapshot` before anything else.
         call_ids: every id a call ever had.
         circling: whether the agent goes round in circles.
+        ratio: as in the last pruning or compaction; 1 before there was any.
     """
 
     def __init__(self, entries: Iterable[Entry] = ()) -> None:
@@ -72,6 +73,7 @@ class Session:
         self.rewound = False
         self.call_ids: set[str] = set()
         self.circling = Circling()
+        self.ratio = 1.0
         self._heard: list[Message] = []
         for entry in entries:
             self.apply(entry)
@@ -148,9 +150,11 @@ class Session:
             case Pruned():
                 self._require_closed(entry.turn)
                 self._conversation.prune(entry.turn, entry.stubs)
+                self.ratio = entry.ratio
             case Compacted():
                 self._require_closed(entry.turn)
                 self._conversation.compact(entry.turn, entry.through, entry.summary)
+                self.ratio = entry.ratio
                 self.tally.waste(entry.usage)
             case _:
                 assert_never(entry)
