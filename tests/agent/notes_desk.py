@@ -62,7 +62,7 @@ class Desk:
 
         self.summarizer = Summarizer(
             model,
-            Spending(self.session, limits, more.get("reserve", unbounded), self.clock),
+            Spending(self.session, limits, more.get("reserve", unbounded), self.clock, self.events.append),
             more.get("policy", RetryPolicy()),
             conversation="task",
             clock=self.clock,

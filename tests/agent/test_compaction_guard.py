@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from agent.compaction_lab import Lab, writes_much
-from kugetsu.agent.compaction import _with_fewer_files
+from kugetsu.agent.compaction import _bounded
 from kugetsu.context import Summary, estimate, estimate_text
 from kugetsu.errors import ModelError
 from kugetsu.events import ModelRetried
@@ -89,7 +89,7 @@ async def test_a_task_that_cannot_fit_asks_for_no_notes_at_all() -> None:
 @pytest.mark.parametrize("most", [0, 100, 2_000, 100_000])
 def test_lists_of_files_never_fill_a_small_window(most: int) -> None:
     paths = tuple(f"src/deep/down/in/a/large/repository/file_{number}.py" for number in range(100))
-    fewer = _with_fewer_files(Summary("notes", paths, paths), most)
+    fewer = _bounded(Summary("notes", paths, paths), most)
     for listed in (fewer.read, fewer.changed):
         assert estimate_text("\n".join(listed)) <= most // 2
         assert listed == paths[len(paths) - len(listed) :]

@@ -8,8 +8,8 @@ import pytest
 
 from agent.notes_desk import DEAR, NOTES, PAID, Desk
 from kugetsu.agent.limits import Watchdog
-from kugetsu.errors import LimitReachedError
-from kugetsu.events import Event, ReplyDelta
+from kugetsu.errors import LimitReachedError, ModelError
+from kugetsu.events import Event, ModelRetried, ReplyDelta
 from kugetsu.messages import (
     Delta,
     ReplyEnd,
@@ -73,6 +73,7 @@ async def test_what_others_have_set_aside_is_not_waited_for() -> None:
     desk = Desk(model, reserve=nothing)
     assert "set aside for other calls" in await desk.fails()
     assert (model.requests, desk.clock.waits) == ([], [])
+    assert desk.events == [], "nor does it say that it waits"
 
 
 async def test_a_budget_that_is_used_up_is_no_reason_to_end() -> None:
@@ -119,3 +120,30 @@ async def test_of_many_pieces_few_signs_of_life_are_given() -> None:
     model._replies.append(slow(desk.clock, 0.01, 300))
     await desk.write()
     assert 2 <= len(desk.events) <= 5
+
+
+def silent(clock: FakeClock, seconds: float) -> CannedReply:
+    async def stream(_request: ModelRequest) -> AsyncIterator[Delta]:
+        await clock.sleep(seconds)
+        yield TextDelta("note ")
+        raise ModelError("stall", f"silent for {seconds:g} s")
+
+    return stream
+
+
+async def test_a_model_that_falls_silent_keeps_a_task_waiting_once_and_not_for_each_try() -> None:
+    model = CannedModel()
+    desk = Desk(model)
+    model._replies += [silent(desk.clock, 120.0)] * 3
+    assert "silent for 120 s" in await desk.fails()
+    assert desk.clock.monotonic() == 120.0
+    assert not any(isinstance(event, ModelRetried) for event in desk.events)
+    assert len(desk.wasted) == 1
+
+
+async def test_how_long_one_write_took_says_nothing_of_the_next() -> None:
+    model = CannedModel()
+    desk = Desk(model)
+    model._replies += [silent(desk.clock, 120.0), silent(desk.clock, 1.0), says(NOTES)]
+    await desk.fails()
+    assert (await desk.write()).text == NOTES

@@ -161,7 +161,7 @@ def test_questions_and_answers_are_kept_word_for_word_also_after_a_pruning() -> 
         first, asked, followed, last = gather(messages, before).exchanges
         assert first == Exchange("Before?", "Yes.")
         assert asked == Exchange(f"{question} (one / two)", answer)
-        assert followed == Exchange(("a" * 5_000 + " Shall I go on?")[-2_000:], "Yes, do.")
+        assert followed == Exchange(("a" * 5_000 + " Shall I go on?")[-2_000:], "Yes, do.", kept=True)
         assert last == Exchange("And then?", "Then stop.")
 
 

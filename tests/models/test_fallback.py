@@ -7,11 +7,12 @@ import pytest
 
 from kugetsu.config import ModelSettings, Price, ProviderSettings, Settings
 from kugetsu.errors import ConfigError, MissingKeyError, ModelFailure
-from kugetsu.messages import ReplyStart, TextDelta, Thinking
+from kugetsu.messages import ReplyStart, TextDelta, Thinking, user
 from kugetsu.models import Models
 from kugetsu.protocols import ModelInfo, ModelRequest
 from kugetsu.rehearsal import Script, ScriptedTurn, ScriptedUsage
 from kugetsu.testing import FakeClock, Fault, ScriptedServer
+from kugetsu.testing.faults import OVERFLOW
 from models.model_lab import REQUEST, ask, fail, wire_of
 
 OWN, SPARE = "own/m", "spare/s"
@@ -157,6 +158,16 @@ async def test_a_fallback_that_cannot_help_leaves_the_task_to_wait_for_its_own()
         error = await fail(both.model)
         assert (error.kind, error.retry_after) == ("rate_limited", 3600)
         assert "the key was not accepted" in error.message
+
+
+async def test_what_does_not_fit_the_fallback_is_made_to_fit_when_its_own_will_not_reply_by_itself() -> None:
+    long = ModelRequest("", (user("hello"),), about_tokens=40_000)
+    async with pair(dict.fromkeys(range(2), Fault("status", 402)), {0: Fault("status", OVERFLOW)}) as both:
+        assert (await fail(both.model, long)).kind == "context_overflow"
+        assert (await ask(both.model)).model == SPARE
+    async with pair({0: LIMITED}, {0: Fault("status", OVERFLOW)}) as both:
+        failed = await fail(both.model, long)
+        assert (failed.kind, failed.retry_after) == ("rate_limited", 3600), "its own may take all of it"
 
 
 async def test_what_is_relied_on_holds_for_both() -> None:

@@ -11,6 +11,7 @@ from kugetsu.errors import ModelError
 from kugetsu.events import Event, ModelRetried
 from kugetsu.messages import AssistantMessage, Message, user
 from kugetsu.models import Models
+from kugetsu.models.breaker import MOST_FAILURES
 from kugetsu.protocols import Model, ModelRequest, SystemClock
 from kugetsu.rehearsal import Script, ScriptedTurn, ScriptedUsage
 from kugetsu.testing import FakeClock, Fault, ScriptedServer
@@ -100,6 +101,37 @@ async def test_a_model_that_work_goes_on_without_closes_for_nobody_until_a_task_
         models.open("test/notes")
         models.open("test/notes", aside=True)
         assert models.closed() == {"test/notes": clock.now() + 900}
+
+
+async def test_a_model_that_work_goes_on_without_may_fail_for_ever_and_holds_back_no_other() -> None:
+    clock = FakeClock()
+    down = dict.fromkeys(range(MOST_FAILURES), Fault("status", 503))
+    async with (
+        ScriptedServer(Script((ScriptedTurn(text="well"),)), faults=down) as server,
+        Models(settings_for(server.base_url), {}, clock=clock) as models,
+    ):
+        aside, own = models.open("test/notes", patience=30, aside=True), models.open("test/m", patience=30)
+        for _ in down:
+            await fail(aside)
+        assert "test/notes is failing" in str(await fail(aside))
+        assert len(server.requests) == MOST_FAILURES, "it is left alone itself"
+        assert (models.closed(), models.room()) == ({}, {"test/notes": 1})
+        assert (await ask(own)).text == "well"
+
+
+async def test_a_call_takes_about_what_it_has_of_the_tokens_of_a_minute_and_not_the_most_that_it_can_have() -> None:
+    clock = FakeClock()
+    notes = ModelRequest("", (user("write notes"),), input_tokens=200_000, about_tokens=50_000)
+    async with (
+        ScriptedServer(Script((ScriptedTurn(text="notes", delay=0.3),))) as server,
+        Models(settings_for(server.base_url, tokens_per_minute=120_000), {}, clock=clock) as models,
+    ):
+        asked = asyncio.create_task(ask(models.open("test/m"), notes))
+        limiter = wire_of(models.open("test/m")).limiter
+        while not limiter._active:
+            await asyncio.sleep(0.01)
+        assert 20 < limiter.wait < 30
+        await asked
 
 
 async def test_in_the_foreground_a_wait_goes_up_to_its_cap_and_no_further() -> None:

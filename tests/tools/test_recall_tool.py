@@ -94,3 +94,18 @@ async def test_a_turn_is_shown_in_short_with_how_to_see_all_of_it(tmp_path: Path
 async def test_what_is_meant_must_be_clear(tmp_path: Path, arguments: RecallArguments) -> None:
     with pytest.raises(ToolError, match="either a `call` or a `turn`"):
         await RecallTool().run(arguments, ToolBench(tmp_path).context)
+
+
+class ManyCalls(NoMemory):
+    """Implements `protocols.Memory`."""
+
+    async def turn(self, _number: int) -> Sequence[Message]:
+        calls = tuple(ToolCall(f"call_{number:032}", "bash", '{"command":"make"}') for number in range(1_500))
+        return (AssistantMessage(calls), *(ToolResult(call.id, "bash", (Text("x" * 900),)) for call in calls))
+
+
+async def test_a_turn_of_very_many_calls_is_shown_in_bounds(tmp_path: Path) -> None:
+    context = msgspec.structs.replace(ToolBench(tmp_path).context, memory=ManyCalls())
+    shown = text_of(await RecallTool().run(RecallArguments(turn=1), context))
+    assert len(shown.encode()) < 50 * 1024
+    assert shown.endswith('0099"}\n- and 1,400 more]')

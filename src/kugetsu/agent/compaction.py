@@ -9,6 +9,7 @@ import msgspec
 
 from kugetsu.context import (
     ContextBudget,
+    Exchange,
     Meter,
     Stub,
     Summary,
@@ -17,10 +18,10 @@ from kugetsu.context import (
     estimate_text,
     gather,
     placed,
+    shortened,
     summary_message,
     transcript,
 )
-from kugetsu.context.transcript import shortened
 from kugetsu.errors import SummaryError
 from kugetsu.events import CompactionFailed, EventSink
 from kugetsu.failpoints import reach
@@ -42,7 +43,10 @@ _PAUSE: Final = 5
 """Turns that pass after a failure, or when little goes, before anybody is asked again."""
 
 _NOTES: Final = 8
-"""Notes take at most one part of so many of the window, and lists of files as much together."""
+"""Notes take at most one part of so many of the window, lists of files as much together, and so do questions with answers."""
+
+_OLD_QUESTION: Final = 200
+"""Characters of a question whose answer alone is to be kept."""
 
 _UNWRITTEN: Final = "## Not summarised: the beginning and the end of what was done, as it was said"
 
@@ -208,7 +212,7 @@ class Compaction:
         if not replies:
             return None
         through, going = self._session.seen_turns()[replies - 1], self._through(replies)
-        summary = _with_fewer_files(gather(going, before), self._part(budget, _NOTES))
+        summary = _bounded(gather(going, before), self._part(budget, _NOTES))
         freed = sum(size for message, size in zip(messages[:cut], sizes, strict=False) if not _stays(message))
         old = msgspec.structs.replace(before, text="") if before else Summary()
         more = estimate(summary_message(summary, through)) - (estimate(summary_message(old, through)) if before else 0)
@@ -241,12 +245,24 @@ def _within(text: str, most: int) -> str:
     return text
 
 
-def _with_fewer_files(summary: Summary, most: int) -> Summary:
-    """The same with the latest files alone where lists of all would be too long."""
-    changed = _latest_within(summary.changed, most // 2)
-    return Summary(summary.text, _latest_within(summary.read, most // 2), changed, summary.exchanges)
+def _bounded(summary: Summary, most: int) -> Summary:
+    """The same with the latest files and exchanges alone where all would be too long."""
+    changed, read = _latest_within(summary.changed, most // 2), _latest_within(summary.read, most // 2)
+    return Summary(summary.text, read, changed, _latest_exchanges(summary.exchanges, most))
 
 
 def _latest_within(paths: Sequence[str], most: int) -> tuple[str, ...]:
     tokens = accumulate(estimate_text(f"- {path}\n") for path in reversed(paths))
     return tuple(paths[len(paths) - sum(one <= most for one in tokens) :])
+
+
+def _latest_exchanges(exchanges: Sequence[Exchange], most: int) -> tuple[Exchange, ...]:
+    """Those that fit; of the older ones the answers that stand nowhere else, which are users' words, to short questions."""
+    found, tokens = [], 0
+    for one in reversed(exchanges):
+        tokens += estimate_text(f"- Asked: {one.question}\n  The user: {one.answer}\n")
+        if tokens <= most:
+            found.append(one)
+        elif not one.kept:
+            found.append(msgspec.structs.replace(one, question=shortened(one.question, _OLD_QUESTION)))
+    return tuple(reversed(found))

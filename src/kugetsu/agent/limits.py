@@ -93,9 +93,10 @@ def longest_reply(limits: Limits, tally: Tally, cost: CallCost) -> int:
     output = cost.output_for(Spent(usd=left, tokens=cost.of(cost.info.max_output).tokens))
     if output < cost.least_output:
         needed = cost.of(cost.least_output).usd
+        calls = "two calls" if cost.leaving.usd else "call"
         raise LimitReachedError(
             "money_limit",
-            f"spent ${tally.spent_usd:.4f}, and the next call may cost ${needed:.4f} (limits.usd = {limits.usd:g})",
+            f"spent ${tally.spent_usd:.4f}, and the next {calls} may cost ${needed:.4f} (limits.usd = {limits.usd:g})",
         )
     return output
 

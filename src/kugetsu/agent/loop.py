@@ -92,7 +92,7 @@ class Agent:
         self._model = model
         self._clock = clock or SystemClock()
         hooks, retry, compaction = hooks or Hooks(), retry or RetryPolicy(), compaction or CompactionSettings()
-        self._spending = Spending(self.session, limits or Limits(), reserve, self._clock)
+        self._spending = Spending(self.session, limits or Limits(), reserve, self._clock, publish)
         self._replies = Replies(model, retry, self._clock, publish)
         calls = Calls(
             toolbox,

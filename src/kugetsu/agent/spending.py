@@ -2,15 +2,21 @@
 
 import random
 from collections.abc import Callable
+from math import inf
 from typing import Final
 
 from kugetsu.agent.limits import CallCost, check_budget, longest_reply
+from kugetsu.events import EventSink, Noted
 from kugetsu.protocols import Clock, Reserve
 from kugetsu.sessions import Session
 from kugetsu.tasks import Limits, Spent
 
 _ASK_AGAIN_SECONDS: Final = (0.5, 3.0)
 """How long until it is asked again whether others have given back what they did not need."""
+
+
+_SAY_AGAIN_SECONDS: Final = 300.0
+"""How often a run that waits says so."""
 
 
 class Spending:
@@ -21,13 +27,16 @@ class Spending:
         limits: of the task.
         reserve: sets aside what all tasks share.
         clock: for waits.
+        publish: told that it waits.
     """
 
-    def __init__(self, session: Session, limits: Limits, reserve: Reserve, clock: Clock) -> None:
+    def __init__(self, session: Session, limits: Limits, reserve: Reserve, clock: Clock, publish: EventSink) -> None:
         self._session = session
         self._limits = limits
         self._reserve = reserve
         self._clock = clock
+        self._publish = publish
+        self._said = -inf
 
     def check(self) -> None:
         """Decide whether one more turn is allowed.
@@ -67,5 +76,12 @@ class Spending:
             if reserved.granted is not None:
                 return reserved.granted
             before_waiting()
+            self._say_that_it_waits()
             await self._clock.sleep(random.uniform(*_ASK_AGAIN_SECONDS))  # noqa: S311 - spreads load, keeps no secret
         return None
+
+    def _say_that_it_waits(self) -> None:
+        now = self._clock.monotonic()
+        if now - self._said >= _SAY_AGAIN_SECONDS:
+            self._said = now
+            self._publish(Noted(message="waits for what other tasks have set aside of the day's budget"))

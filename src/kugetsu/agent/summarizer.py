@@ -1,7 +1,7 @@
 """Asks a model for the notes that stand for old turns of a conversation."""
 
-import dataclasses
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from math import inf
 from typing import Final, TypeAlias
 
@@ -46,6 +46,9 @@ _WORDS: Final = 0.4
 _TRIES: Final = 3
 _LONGEST_WAIT: Final = 15.0
 """Seconds between two tries: there is another way, so nobody waits long."""
+
+_LONGEST_TRYING: Final = 60.0
+"""Seconds after which a failure is the last: a model that says nothing would keep the task waiting once for each try."""
 
 _LESS: Final = 3
 """A second try after an overflow reads one part of so many."""
@@ -98,10 +101,7 @@ class Summarizer:
         self._leaving = leaving
         self._cost: CallCost | None = None
         self._beaten = -inf
-        fewer = dataclasses.replace(
-            policy, attempts=min(policy.attempts, _TRIES), cap_seconds=min(policy.cap_seconds, _LONGEST_WAIT)
-        )
-        self._replies = Replies(model, fewer, clock, self._pass_on)
+        self._policy = policy
 
     async def write(
         self, messages: Sequence[Message], before: Summary | None, *, turn: int, most: int, ratio: float
@@ -127,14 +127,25 @@ class Summarizer:
             self._publish(ModelRetried(turn=turn, failure=error.kind, message=str(error), attempt=1, delay=0.0))
             prompt = _request_for(messages, notes, room // _LESS, most)
 
+        policy = self._fewer_tries()
+        replies = Replies(self._model, policy, self._clock, self._pass_on)
         try:
-            reply = await self._replies.ask(prepare, turn, self._keep, self._broken_off, shorten)
-        except (ModelError, LimitReachedError) as error:
-            raise SummaryError(str(error)) from None
+            reply = await replies.ask(prepare, turn, self._keep, self._broken_off, shorten)
+        except LimitReachedError as error:
+            raise SummaryError(error.message) from None  # what it advises is for a task that stops
+        except ModelError as error:
+            raise SummaryError(_failed(error, policy.longest)) from None
         if reason := _wrong(reply, most):
             await self._waste(reply.usage)
             raise SummaryError(f"{reply.model} {reason}")
         return reply
+
+    def _fewer_tries(self) -> RetryPolicy:
+        """How calls from now on are tried again."""
+        policy, clock = self._policy, self._clock
+        attempts, longest = min(policy.attempts, _TRIES), min(policy.cap_seconds, _LONGEST_WAIT)
+        until = clock.monotonic() + _LONGEST_TRYING
+        return _Hurried(attempts, policy.base_seconds, longest, policy.park_seconds, clock=clock, until=until)
 
     def _room(self, notes: str, ratio: float) -> int:
         """How many tokens of the conversation are read, as `estimate` counts them."""
@@ -184,6 +195,25 @@ class Summarizer:
             self._publish(ReplyDelta(turn=event.turn))
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Hurried(RetryPolicy):
+    """Tries nothing again after a time, in seconds of a monotonic clock."""
+
+    clock: Clock
+    until: float
+
+    def delay(self, error: ModelError, attempt: int, held_back: float = 0.0) -> float | None:
+        """Seconds to wait; see `RetryPolicy`."""
+        return super().delay(error, attempt, held_back) if self.clock.monotonic() < self.until else None
+
+
+def _failed(error: ModelError, longest: float) -> str:
+    """How a call failed, without advice on settings that have no say here: how long notes are waited for is not one."""
+    if error.retry_after is None or error.retry_after <= longest:
+        return str(error)
+    return f"{error.message} (notes are waited for up to {longest:g} s; it asked for {error.retry_after:.0f})"
+
+
 def _wrong(reply: AssistantMessage, most: int) -> str:
     """Why notes cannot be used; empty when they can."""
     if reply.calls:
@@ -193,7 +223,7 @@ def _wrong(reply: AssistantMessage, most: int) -> str:
     if not reply.text.strip():
         return "wrote no notes"
     if (tokens := estimate_text(reply.text)) > most:
-        return f"wrote notes of about {tokens:,} tokens, where {most:,} are allowed (`compaction.most_tokens`)"
+        return f"wrote notes of about {tokens:,} tokens, where {most:,} are allowed"
     return ""
 
 

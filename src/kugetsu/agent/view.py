@@ -6,8 +6,7 @@ from typing import Final
 import msgspec
 
 from kugetsu.agent.hooks import TransformContext
-from kugetsu.context import Meter, Prefix, estimate_text
-from kugetsu.context.meter import Sizes
+from kugetsu.context import Meter, Prefix, Sizes, estimate_text
 from kugetsu.messages import (
     AssistantMessage,
     Message,

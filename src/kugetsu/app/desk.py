@@ -13,7 +13,7 @@ from kugetsu.errors import MissingKeyError, StateConflictError, UsageError, Work
 from kugetsu.messages import user
 from kugetsu.processes import end_marked
 from kugetsu.protocols import Claim, Submitted
-from kugetsu.sessions import Checkpoint, Entry, Forked, Heard, LogLine, Replied, Rewound, Session
+from kugetsu.sessions import Checkpoint, Entry, Forked, Heard, LogLine, Replied, Rewound, read_session
 from kugetsu.shadows import TASK_MARKER, Shadow
 from kugetsu.tasks import Changes, Ending, Limits, Outcome, Resume, Task, TaskRecord, TaskReport, new_task_id
 
@@ -139,7 +139,7 @@ async def rewind(house: House, prefix: str, turn: int) -> TaskRecord:
         TaskNotFoundError: there is none, or several.
         StateConflictError: there is no such turn, or somebody works on the task.
         WorkspaceError, RepositoryError: the worktree cannot be put back; nothing was changed.
-        RecordError: the store cannot be used.
+        RecordError: the store cannot be used, or the session is damaged.
     """
     record = await find(house, prefix)
     snapshot = snapshot_after(record, await house.store.session(record.id), turn)
@@ -206,7 +206,7 @@ async def fork(house: House, prefix: str, turn: int, prompt: str, *, queued: boo
         StateConflictError: there is no such turn.
         UsageError: there are no instructions.
         WorkspaceError: the snapshots of the task were removed.
-        RecordError: the store cannot be used.
+        RecordError: the store cannot be used, or the session is damaged.
     """
     if not prompt.strip():
         raise UsageError("the fork has no instructions", fix="say what is to be done from there on")
@@ -248,8 +248,9 @@ def snapshot_after(record: TaskRecord, lines: Sequence[LogLine], turn: int) -> s
 
     Raises:
         StateConflictError: there is no such turn; the message says which there are.
+        RecordError: the session is damaged.
     """
-    turns = Session(line.entry for line in lines).turns()
+    turns = read_session(lines).turns()
     if turn not in turns:
         known = f"its turns are {_ranges(turns)}" if turns else "it has no turns yet"
         raise StateConflictError(f"task {record.id} has no turn {turn} to go back to", fix=known)

@@ -9,7 +9,7 @@ from kugetsu.cli.submitting import new_task
 from kugetsu.config import Settings
 from kugetsu.errors import StateConflictError, TaskNotFoundError
 from kugetsu.protocols import Accepted, TaskDetails, TaskService
-from kugetsu.sessions import Session
+from kugetsu.sessions import read_session
 from kugetsu.tasks import Answer, Retry, Say, parse_subject
 
 
@@ -66,7 +66,7 @@ async def _fork(reached: Reached, task: TaskDetails, text: str, server: str, set
         )
     from kugetsu.cli.commands.rewind import enqueue_fork  # noqa: PLC0415 - heavy; seldom needed
 
-    turns = Session(line.entry for line in await reached.service.session(task.id)).turns()
+    turns = read_session(await reached.service.session(task.id)).turns()
     return await enqueue_fork(settings, task.id, max(turns, default=0), text, key=_key(task.id, text))
 
 

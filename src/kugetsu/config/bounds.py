@@ -158,7 +158,7 @@ class CompactionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
             is asked. A rehearsal is named by its whole path, `scripted:/FILE`. Default: the task's own.
         at: share of the context window: when leaving out old outputs would leave more than this, the oldest turns are taken
             out. Default 0.3. 0: never.
-        most_tokens: of the notes; longer ones are not taken. Default 4,000.
+        most_tokens: of the notes, which have an eighth of the window at most; longer ones are not taken. Default 4,000.
     """
 
     model: str = ""

@@ -34,11 +34,16 @@ _THROUGH: Final = re.compile(re.escape(_INTRODUCTION[: _INTRODUCTION.index("{")]
 _NO_NOTES: Final = "No notes could be written. Look at the worktree (git status, git diff, git log) before you go on."
 
 
-class Exchange(msgspec.Struct, frozen=True, gc=False):
-    """Something the user was asked, and the answer; both word for word."""
+class Exchange(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """Something the user was asked, and the answer; both word for word.
+
+    Attributes:
+        kept: whether the answer stays in the conversation as a message of its own, too.
+    """
 
     question: str
     answer: str
+    kept: bool = False
 
 
 class Summary(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -136,7 +141,7 @@ def _followed_up(messages: Sequence[Message]) -> Iterator[tuple[int, Exchange]]:
             and last.text.strip()
         ):
             answer = shortened(_words(message), _LONGEST_WORDS)  # the message itself stays, whole
-            yield place, Exchange(last.text.strip()[-_LONGEST_WORDS:], answer)
+            yield place, Exchange(last.text.strip()[-_LONGEST_WORDS:], answer, kept=True)
 
 
 def _words(message: UserMessage) -> str:

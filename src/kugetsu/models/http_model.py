@@ -105,7 +105,9 @@ class HttpModel(ABC):
             ModelError: the call failed, or would have to wait longer.
         """
         reader, parser = self._reader(), EventParser()
-        with self._learning(request), await self.limiter.enter(request.input_tokens, patience) as call:
+        # The most that it can be is some times what it is, and would hold back all others for minutes.
+        tokens = request.about_tokens or request.input_tokens
+        with self._learning(request), await self.limiter.enter(tokens, patience) as call:
             async with self._endpoint.call(self._encoded(request)) as answer:
                 while not reader.finished:
                     chunk = await self._next(answer, reader)

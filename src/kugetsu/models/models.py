@@ -64,8 +64,8 @@ class Models:
             patience: how many seconds a call may wait before it begins; one that would have to wait longer fails at once,
                 as `rate_limited` and with how long it would be. None for one that has nowhere else to wait: it waits for
                 its turn as long as that takes, and up to `retry.cap_seconds` until its provider takes calls again.
-            aside: whether work goes on without it, so that no task need wait for it: `closed` says nothing of a model that
-                is opened in no other way.
+            aside: whether work goes on without it, so that no task need wait for it: of a model that is opened in no other
+                way `closed` says nothing, and that it fails holds back no other model of its provider.
 
         Raises:
             ConfigError: the name, its provider, its script or the fallback cannot be used; never shows a key.
@@ -80,7 +80,7 @@ class Models:
             self._aside.discard(name)
         elif name not in self._known:
             self._aside.add(name)
-        own, spare = self._model(name), self._fallback_of(name)
+        own, spare = self._model(name, aside=aside), self._fallback_of(name)
         return OpenedModel(own, self._model(spare) if spare else None, allowed, self._park_seconds)
 
     def closed(self) -> dict[str, float]:
@@ -120,11 +120,11 @@ class Models:
         fallback = self._fallback_of(name)
         return waits.get(fallback, 0.0) if fallback else math.inf
 
-    def _model(self, name: str) -> "HttpModel":
+    def _model(self, name: str, *, aside: bool = False) -> "HttpModel":
         """The model of a name, the same object every time."""
         if name not in self._known:
             try:
-                self._known[name] = self._over_http(name)
+                self._known[name] = self._over_http(name, aside=aside)
             except ConfigError as error:
                 if name != self._fallback:
                     raise
@@ -139,7 +139,7 @@ class Models:
         places = self._places.setdefault(file, {})  # only now: nothing is kept of a name that was made up
         return ScriptedModel(script, f"{SCRIPTED}{path.name}", self._clock, places)
 
-    def _over_http(self, name: str) -> "HttpModel":
+    def _over_http(self, name: str, *, aside: bool) -> "HttpModel":
         provider, slash, model = name.partition("/")
         if not (provider and slash and model):
             raise ConfigError(
@@ -154,5 +154,7 @@ class Models:
         found = find_provider(provider, self._providers, self._environ)
         if self._connections is None:
             self._connections = Connections()
-        breaker = self._breakers.setdefault(provider, Breaker(provider, self._clock))
+        # That a model fails which work goes on without must not hold back the others of its provider.
+        failing = name if aside else provider
+        breaker = self._breakers.setdefault(failing, Breaker(failing, self._clock))
         return assemble(found, model, self._connections, self._clock, breaker)

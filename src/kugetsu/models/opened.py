@@ -69,7 +69,8 @@ class OpenedModel:
                         yield ReplyStart(fallback.name)
                     yield delta
         except ModelError as error:
-            if begun:
+            # With less in it the fallback may reply, and its own will not without somebody's help.
+            if begun or (error.kind == "context_overflow" and not failure.retryable):
                 raise
             failure = _earlier(failure, error)
         else:

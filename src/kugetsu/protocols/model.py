@@ -59,9 +59,10 @@ class ModelRequest(msgspec.Struct, frozen=True):
         conversation: stable key of the conversation, for providers that route or cache by one.
         replies: how many replies the whole conversation holds, also those that are not sent; None when nobody counted.
             For rehearsals, which know by it what comes next.
-        input_tokens: the most tokens that the prompt can have; 0 when nobody counted. For rate limits.
+        input_tokens: the most tokens that the prompt can have; 0 when nobody counted.
         max_output: the most tokens that the reply may have; 0 for as many as the model gives.
-        about_tokens: about how many tokens the prompt has; 0 when nobody estimated. A model that it does not fit learns from it.
+        about_tokens: about how many tokens the prompt has; 0 when nobody estimated. For rate limits, which count the most where
+            nobody did; and a model that it does not fit learns from it.
     """
 
     system: str

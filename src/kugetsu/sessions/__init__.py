@@ -18,7 +18,7 @@ from kugetsu.sessions.entries import (
     decode_entry,
     encode_entry,
 )
-from kugetsu.sessions.session import OpenTurn, Session
+from kugetsu.sessions.session import OpenTurn, Session, read_session
 from kugetsu.sessions.tally import Tally
 
 __all__ = [
@@ -41,4 +41,5 @@ __all__ = [
     "Wasted",
     "decode_entry",
     "encode_entry",
+    "read_session",
 ]

@@ -71,7 +71,7 @@ class Renewed(msgspec.Struct, frozen=True, gc=False, tag="renewed"):
 
 
 class Wasted(msgspec.Struct, frozen=True, gc=False, tag="wasted"):
-    """A reply broke off when some of it had come, and was asked for again: what it may have cost."""
+    """A call of the model came to nothing, a reply that broke off or notes that were refused: what it may have cost."""
 
     usage: Usage
 

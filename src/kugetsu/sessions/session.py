@@ -6,6 +6,7 @@ from typing import assert_never
 import msgspec
 
 from kugetsu.context import Summary
+from kugetsu.errors import RecordError
 from kugetsu.messages import AssistantMessage, Message, ToolCall, ToolResult, UserMessage
 from kugetsu.sessions.circling import Circling
 from kugetsu.sessions.conversation import Conversation
@@ -16,6 +17,7 @@ from kugetsu.sessions.entries import (
     Finished,
     Forked,
     Heard,
+    LogLine,
     Pruned,
     Renewed,
     Replied,
@@ -219,3 +221,17 @@ def _check(turn: OpenTurn, call: str) -> None:
     """Raise ValueError unless the turn has this call, without a result yet."""
     if all(call != there.id for there in turn.unanswered):
         raise ValueError(f"turn {turn.turn} has no call {call} without a result")
+
+
+def read_session(lines: Iterable[LogLine]) -> Session:
+    """What a stored log amounts to.
+
+    Raises:
+        RecordError: its entries cannot follow each other.
+    """
+    try:
+        return Session(line.entry for line in lines)
+    except ValueError as error:
+        raise RecordError(
+            f"the session is damaged: {error}", fix="`kugetsu logs ID --full` shows it as it is"
+        ) from error

@@ -3,13 +3,9 @@
 from typing import Final
 
 from kugetsu.errors import LimitKind, LimitReachedError
-from kugetsu.events import EventSink, Noted
-from kugetsu.protocols import Clock, Reserved
+from kugetsu.protocols import Reserved
 from kugetsu.shadows.run_log import RunLog
 from kugetsu.tasks import Budget, Budgets, Spent
-
-_SAY_AGAIN_SECONDS: Final = 300.0
-"""How often a run that waits says so."""
 
 _KINDS: Final[dict[str, LimitKind]] = {"usd": "money_limit", "tokens": "token_limit", "turns": "turn_limit"}
 
@@ -20,16 +16,11 @@ class Purse:
     Args:
         log: of the run.
         budgets: what its task falls under.
-        clock: measures.
-        publish: told that it waits.
     """
 
-    def __init__(self, log: RunLog, budgets: Budgets, clock: Clock, publish: EventSink) -> None:
+    def __init__(self, log: RunLog, budgets: Budgets) -> None:
         self._log = log
         self._budgets = budgets
-        self._clock = clock
-        self._publish = publish
-        self._said = -_SAY_AGAIN_SECONDS
 
     async def reserve(self, least: Spent, most: Spent) -> Reserved | None:
         """Set aside what the next model call may use up; see `protocols.Reserve`.
@@ -50,10 +41,6 @@ class Purse:
                 fix="let it wait for the next day (UTC), or raise `budgets`, start `kugetsu serve` anew and `kugetsu resume` it",
                 until=reserved.until,
             )
-        now = self._clock.monotonic()
-        if reserved.granted is None and now - self._said >= _SAY_AGAIN_SECONDS:
-            self._said = now
-            self._publish(Noted(message="waits for what other tasks have set aside of the day's budget"))
         return reserved
 
 

@@ -284,7 +284,7 @@ class Shadow:
                 journal=log,
                 snapshot=workspace.snapshot,
                 publish=self.feed.publish,
-                reserve=Purse(log, self._parts.budgets, self._parts.clock, self.feed.publish).reserve,
+                reserve=Purse(log, self._parts.budgets).reserve,
                 commands=self._parts.commands,
                 memory=SessionMemory(self._parts.store, self.task.id),
             )

@@ -15,6 +15,9 @@ from kugetsu.tools.truncation import MAX_BYTES, MAX_LINES, split_lines, truncate
 _MOST_OF_A_TURN: Final = 8_000
 """Tokens of a turn that are shown."""
 
+_MOST_CALLS: Final = 100
+"""Calls of a turn that are listed."""
+
 
 class RecallArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which call, and which lines of what it gave; or which turn."""
@@ -71,7 +74,9 @@ def _turn(messages: Sequence[Message], number: int) -> str:
     if not messages:
         raise ToolError(f"There is no turn {number} in this conversation")
     calls = [call for message in messages if isinstance(message, AssistantMessage) for call in message.calls]
-    more = "".join(f"\n- {call.name}: {encode_json({'call': call.id}).decode()}" for call in calls)
+    more = "".join(f"\n- {call.name}: {encode_json({'call': call.id}).decode()}" for call in calls[:_MOST_CALLS])
+    if len(calls) > _MOST_CALLS:
+        more += f"\n- and {len(calls) - _MOST_CALLS:,} more"
     shown = transcript(messages, _MOST_OF_A_TURN)
     return f"{shown}\n\n[To see all that a call gave, recall it:{more}]" if calls else shown
 

@@ -301,7 +301,7 @@ class TestConversation:
             "── result of ls " + "─" * 43,
             "a.txt",
             "",
-            "── 1 old text made room: notes stand in their place now ───",
+            "── 1 old text made room: see above what stood there ───────",
             "",
             "── went back to turn 0: what came after it counts no longer ──",
             "",

@@ -13,11 +13,11 @@ from kugetsu.cli.options import json_option, server_option, write_json
 from kugetsu.cli.saying import say
 from kugetsu.cli.service import open_service, reach
 from kugetsu.cli.views import Timeline, print_conversation, print_log, standing
-from kugetsu.errors import RecordError, ServerError, UsageError
+from kugetsu.errors import ServerError, UsageError
 from kugetsu.events import Event, TaskFinished
 from kugetsu.messages import Message
 from kugetsu.protocols import TaskDetails, TaskService
-from kugetsu.sessions import LogLine, Session
+from kugetsu.sessions import LogLine, read_session
 from kugetsu.tasks import FINAL_STATES
 
 _BUNCH: Final = 500
@@ -69,10 +69,7 @@ def _print_session(lines: Sequence[LogLine], *, full: bool, as_json: bool) -> No
 
 def _conversation(lines: Sequence[LogLine]) -> tuple[list[int], list[Message]]:
     """What counts of a session, the open turn included: the numbers of its turns, and the messages."""
-    try:
-        session = Session(line.entry for line in lines)
-    except ValueError as error:
-        raise RecordError(f"the session is damaged: {error}", fix="`--full` shows it as it is") from error
+    session = read_session(lines)
     turns = session.seen_turns()
     if session.open is None:
         return turns, session.messages

@@ -108,7 +108,7 @@ def _entry(entry: Entry, width: int | None) -> list["Line"]:  # noqa: C901 - one
         case Wasted():
             what = f"a call of the model came to nothing ({_used(entry.usage)})"
         case Pruned():
-            what = f"{amounts.counted(len(entry.stubs), 'old text')} made room: notes stand in their place now"
+            what = f"{amounts.counted(len(entry.stubs), 'old text')} made room: see above what stood there"
         case Compacted():
             return _compaction(entry, width or _WIDTH)
         case Started() | Checkpoint():
