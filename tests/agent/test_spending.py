@@ -17,6 +17,7 @@ from kugetsu.messages import (
     Message,
     Text,
     TextDelta,
+    ToolCallDelta,
     ToolResult,
     Usage,
     most_tokens_of_prompt,
@@ -147,9 +148,12 @@ def test_a_reply_of_which_nobody_says_how_long_it_may_be_is_capped_once_money_co
     assert longest_reply(Limits(usd=10), Tally(spent_usd=9.9), cost) == 10_000
 
 
-async def test_a_reply_that_breaks_off_is_paid_too(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "begun", [TextDelta("x" * 2_000), ToolCallDelta(0, "c1", "look", '{"text":"' + "x" * 2_000)], ids=["words", "call"]
+)
+async def test_a_reply_that_breaks_off_is_paid_too(tmp_path: Path, begun: Delta) -> None:
     async def broken(_request: ModelRequest) -> AsyncIterator[Delta]:
-        yield TextDelta("x" * 2_000)
+        yield begun
         raise ModelError("network", "gone")
 
     model = DearModel(broken, says("done", usage=Usage(100, 10, 0, 0.002)))

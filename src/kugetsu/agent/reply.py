@@ -84,7 +84,7 @@ class Replies:
             keep(builder.message())
             raise
         except ModelError:
-            if (arrived := builder.message()).content:
+            if (arrived := builder.everything()).content:
                 await waste(arrived)
             raise
         return builder.message()

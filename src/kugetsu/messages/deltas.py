@@ -1,5 +1,6 @@
 """A reply while it streams: the pieces, and the builder that turns them into one message."""
 
+from collections.abc import Iterable
 from typing import TypeAlias
 
 import msgspec
@@ -113,11 +114,16 @@ class ReplyBuilder:
 
         An aborted reply keeps its text and reasoning but no tool call: an unfinished call must never run.
         """
-        blocks = [block for block in self._blocks if self._end or block.kind != "call"]
-        content = tuple(done for position, block in enumerate(blocks) if (done := block.finish(position)))
         if self._end is None:
-            return AssistantMessage(content, "aborted", Usage(), self._model)
-        return AssistantMessage(content, self._end.stop, self._end.usage, self._model)
+            return self._aborted([block for block in self._blocks if block.kind != "call"])
+        return AssistantMessage(_finished(self._blocks), self._end.stop, self._end.usage, self._model)
+
+    def everything(self) -> AssistantMessage:
+        """All that has arrived, also of calls that are not whole. For whoever counts what it cost; none of it may run."""
+        return self._aborted(self._blocks)
+
+    def _aborted(self, blocks: Iterable[_Block]) -> AssistantMessage:
+        return AssistantMessage(_finished(blocks), "aborted", Usage(), self._model)
 
     def _open(self, kind: str) -> _Block:
         if not self._blocks or self._blocks[-1].kind != kind:
@@ -142,3 +148,7 @@ class ReplyBuilder:
         block.name = block.name or delta.name
         if delta.arguments:
             block.parts.append(delta.arguments)
+
+
+def _finished(blocks: Iterable[_Block]) -> tuple[ReplyContent, ...]:
+    return tuple(done for position, block in enumerate(blocks) if (done := block.finish(position)))
