@@ -8,7 +8,7 @@ SHELL := bash
 .ONESHELL:
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test test-mcp test-hermes drill check fix bench bench-peers lock clean FORCE
+.PHONY: help setup demo test test-cli test-mcp test-hermes drill check fix bench bench-peers lock clean FORCE
 
 PYTHON ?= python3.13 python3.12 python3.11 python3
 ARGS :=
@@ -53,7 +53,10 @@ demo: setup ## Watch three shadows fix three bugs: no key, no server, no network
 	@.venv/bin/kugetsu demo $(ARGS)
 
 test: setup ## Run the tests
-	@.venv/bin/pytest --numprocesses=$(PROCESSES) --dist=worksteal -m "not drill" $(APART) $(ARGS)
+	@.venv/bin/pytest --numprocesses=$(PROCESSES) --dist=worksteal -m "not drill and not story" $(APART) $(ARGS)
+
+test-cli: setup ## Run stories from the command line: the program as users start it, many times
+	@.venv/bin/pytest --numprocesses=$(PROCESSES) --dist=worksteal -m "story and not drill" tests/cli $(ARGS)
 
 test-mcp: setup ## Run the conformance suite of MCP against a real server (npm installs it outside of this directory)
 	@.venv/bin/pytest tests/conformance $(ARGS)

@@ -12,14 +12,17 @@ settings.register_profile("kugetsu", deadline=None)
 settings.load_profile("kugetsu")
 
 
-DRILLS = tuple(Path(__file__).parent / name for name in ("drills", "faults"))
+HERE = Path(__file__).parent
+DRILLS = HERE / "drills", HERE / "faults"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All that stands in the folders of drills is one."""
+    """What a test is follows from the folder that it stands in."""
     for item in items:
         if any(item.path.is_relative_to(folder) for folder in DRILLS):
             item.add_marker(pytest.mark.drill)
+        elif item.path.parent == HERE / "cli":
+            item.add_marker(pytest.mark.story)
 
 
 @pytest.fixture

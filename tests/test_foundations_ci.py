@@ -15,6 +15,8 @@ STEPS = """check:
 test:
 \t@echo "==== 7 passed, 1 skipped in 0.12s ===="
 \t@exit $(or $(TEST),0)
+test-cli:
+\t@exit $(or $(CLI),0)
 test-mcp:
 \t@exit $(or $(MCP),0)
 test-hermes:
@@ -52,7 +54,8 @@ def test_a_good_run_ends_with_what_the_tests_said(checkout: Path) -> None:
     ("step", "next_step"),
     [
         ("CHECK", "make test"),
-        ("TEST", "make test-mcp"),
+        ("TEST", "make test-cli"),
+        ("CLI", "make test-mcp"),
         ("MCP", "make test-hermes"),
         ("HERMES", "make drill"),
         ("DRILL", "make demo"),
