@@ -20,7 +20,7 @@ from kugetsu.tools import decoding, kinds
 from kugetsu.tools.decoding import SAMPLE_BYTES, UTF_8, Encoding
 from kugetsu.tools.failures import explained
 from kugetsu.tools.paths import locate, missing, show
-from kugetsu.tools.truncation import MAX_BYTES, MAX_LINES, show_size
+from kugetsu.tools.truncation import MAX_BYTES, MAX_LINES, FirstLine, MostLines, show_size
 from kugetsu.tools.windows import SCANNED_BYTES, Window, read_window
 
 _AT_ONCE_BYTES: Final = 256 * 1024
@@ -37,12 +37,8 @@ class ReadArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which file, and which of its lines."""
 
     path: Annotated[str, Meta(description="File to read, relative to the workspace root or absolute.")]
-    offset: Annotated[
-        Annotated[int, Meta(ge=0)] | None, Meta(description="First line to show, counted from 1. Default 1.")
-    ] = None
-    limit: Annotated[
-        Annotated[int, Meta(ge=1)] | None, Meta(description=f"Most lines to show. Default and maximum {MAX_LINES}.")
-    ] = None
+    offset: FirstLine = None
+    limit: MostLines = None
 
 
 class ReadTool:

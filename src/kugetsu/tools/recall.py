@@ -10,7 +10,7 @@ from kugetsu.context import transcript
 from kugetsu.errors import RecordError, ToolError
 from kugetsu.messages import AssistantMessage, Image, Message, encode_json
 from kugetsu.protocols import ToolContext, ToolKind, ToolOutput
-from kugetsu.tools.truncation import MAX_BYTES, MAX_LINES, split_lines, truncate_head
+from kugetsu.tools.truncation import MAX_BYTES, MAX_LINES, FirstLine, MostLines, split_lines, truncate_head
 
 _MOST_OF_A_TURN: Final = 8_000
 """Tokens of a turn that are shown."""
@@ -27,12 +27,8 @@ class RecallArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Annotated[int, Meta(ge=1)] | None,
         Meta(description="Instead of `call`: number of a turn; shows what was said and called in it, shortened."),
     ] = None
-    offset: Annotated[
-        Annotated[int, Meta(ge=0)] | None, Meta(description="First line to show, counted from 1. Default 1.")
-    ] = None
-    limit: Annotated[
-        Annotated[int, Meta(ge=1)] | None, Meta(description=f"Most lines to show. Default and maximum {MAX_LINES}.")
-    ] = None
+    offset: FirstLine = None
+    limit: MostLines = None
 
 
 class RecallTool:

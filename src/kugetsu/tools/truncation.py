@@ -5,15 +5,26 @@ as UTF-8 of the lines joined by single line feeds.
 """
 
 from collections.abc import Sequence
-from typing import Final, Literal
+from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
+from msgspec import Meta
 
 MAX_LINES: Final = 2000
 """Lines of one result."""
 
 MAX_BYTES: Final = 50 * 1024
 """Bytes of one result."""
+
+FirstLine: TypeAlias = Annotated[
+    Annotated[int, Meta(ge=0)] | None, Meta(description="First line to show, counted from 1. Default 1.")
+]
+"""Argument of tools that show a part of something."""
+
+MostLines: TypeAlias = Annotated[
+    Annotated[int, Meta(ge=1)] | None, Meta(description=f"Most lines to show. Default and maximum {MAX_LINES}.")
+]
+"""Likewise."""
 
 BYTES_NOTICE: Final = f"{MAX_BYTES // 1024}KB limit reached"
 """Tells that a list was cut by them."""
