@@ -1,6 +1,7 @@
 """What a model would be shown of a session now, and how large that is."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -46,9 +47,16 @@ class Frame:
     """
 
     def __init__(self, system: str, specs: Sequence[ToolSpec]) -> None:
-        said = [system, *(f"{spec.name} {spec.description} {bytes(spec.schema).decode()}" for spec in specs)]
-        self.about: Final = sum(map(estimate_text, said))
-        self.most: Final = sum(map(most_tokens_of_text, said))
+        tools = _tools_said(tuple((spec.name, spec.description, bytes(spec.schema)) for spec in specs))
+        self.about: Final = estimate_text(system) + tools[0]
+        self.most: Final = most_tokens_of_text(system) + tools[1]
+
+
+@lru_cache(maxsize=16)
+def _tools_said(tools: tuple[tuple[str, str, bytes], ...]) -> tuple[int, int]:
+    """About how many tokens all that is said of tools has, and the most: many agents have the same ones."""
+    said = [f"{name} {description} {schema.decode()}" for name, description, schema in tools]
+    return sum(map(estimate_text, said)), sum(map(most_tokens_of_text, said))
 
 
 class View:
