@@ -26,6 +26,10 @@ LimitKind = Literal["turn_limit", "token_limit", "money_limit", "wall_time", "id
 """The limit of a run that was hit; also the outcome class of that run."""
 
 
+_TOO_MANY_BYTES: Final = 413
+"""Status of a request that is too large in bytes."""
+
+
 class KugetsuError(Exception):
     """The root. `message` names the offending value, `fix` says what to do next (may be empty)."""
 
@@ -176,3 +180,8 @@ class ModelError(KugetsuError):
     def retryable(self) -> bool:
         """Whether the same call may succeed later."""
         return self.kind in RETRYABLE
+
+    @property
+    def tells_of_window(self) -> bool:
+        """Of a call that did not fit: whether its tokens were too many; its bytes may have been, by pictures perhaps."""
+        return self.window > 0 or self.status != _TOO_MANY_BYTES

@@ -26,9 +26,6 @@ _WRONG_BY: Final = 20
 _LEAST_WINDOW: Final = 2_048
 """Tokens; a smaller window is not assumed, only believed when the provider names it."""
 
-_TOO_MANY_BYTES: Final = 413
-"""Status of a request that is too large in bytes, by its pictures perhaps: it says nothing of a window in tokens."""
-
 _TOO_LARGE: Final = (
     "split the task, choose a model with a larger context window, or say in `context_window` of the model's settings how "
     "large it is"
@@ -113,7 +110,7 @@ class Context:
         """
         sent, meter = self._prompt.about, self._view.meter
         window = min(self._budget.window, error.window or max(_LEAST_WINDOW, sent * 4 // 5))
-        if error.window or error.status != _TOO_MANY_BYTES:
+        if error.tells_of_window:
             self._learned = window
         budget = msgspec.structs.replace(self._budget, window=window)
         before = meter.ratio

@@ -18,9 +18,6 @@ from kugetsu.protocols import ModelInfo, ModelRequest
 _LEAST_WINDOW: Final = 2_048
 """Tokens; a smaller window is not assumed, only believed when the provider names it."""
 
-_TOO_MANY_BYTES: Final = 413
-"""Status of a request that is too large in bytes, which says nothing of a window in tokens."""
-
 _NOT_JSON: Final = (msgspec.MsgspecError, UnicodeError, RecursionError)
 
 
@@ -133,7 +130,7 @@ class HttpModel(ABC):
         try:
             yield
         except ModelError as error:
-            if error.kind == "context_overflow" and (error.window or error.status != _TOO_MANY_BYTES):
+            if error.kind == "context_overflow" and error.tells_of_window:
                 believed = self.info.context_window
                 assumed = max(_LEAST_WINDOW, request.about_tokens * 4 // 5) if request.about_tokens else believed
                 window = min(believed, error.window or assumed)

@@ -18,7 +18,7 @@ from kugetsu.messages import (
     encode_json,
 )
 from kugetsu.protocols import Clock, ModelInfo, ModelRequest
-from kugetsu.rehearsal import AFTER_THE_LAST, NOTES, Script, ScriptedCall, ScriptedTurn
+from kugetsu.rehearsal import Script, ScriptedCall, ScriptedTurn
 
 _LONGEST_REPLY: Final = 32_000
 _PIECES: Final = 4
@@ -46,8 +46,7 @@ class ScriptedModel:
     def __init__(self, script: Script, name: str, clock: Clock, places: Places | None = None) -> None:
         self.name = name
         self.info = ModelInfo(script.window, min(_LONGEST_REPLY, script.window), images=True, priced=True)
-        self._turns = script.turns
-        self._summaries = script.summaries
+        self._script = script
         self._clock = clock
         self._places: Places = {} if places is None else places
         self._next = self._summarised = 0
@@ -71,14 +70,11 @@ class ScriptedModel:
 
     def _entry(self, request: ModelRequest) -> tuple[int, ScriptedTurn]:
         place = self._place(request)
-        return place, self._turn(place)
+        return place, self._script.turn(place)
 
     def _summary(self) -> tuple[int, ScriptedTurn]:
         place, self._summarised = self._summarised, self._summarised + 1
-        return place, self._summaries[place] if place < len(self._summaries) else NOTES
-
-    def _turn(self, place: int) -> ScriptedTurn:
-        return self._turns[place] if place < len(self._turns) else AFTER_THE_LAST
+        return place, self._script.summary(place)
 
     def _place(self, request: ModelRequest) -> int:
         """The entry that comes next."""
@@ -87,18 +83,10 @@ class ScriptedModel:
             return place
         replies, place = self._places.get(request.conversation, (-1, 0))
         if replies == request.replies:
-            place += self._turn(place).fail is not None
+            place += self._script.turn(place).fail is not None
         else:
-            place = self._behind(request.replies)
+            place = self._script.behind(request.replies)
         self._places[request.conversation] = request.replies, place
-        return place
-
-    def _behind(self, replies: int) -> int:
-        """The first entry behind so many replies."""
-        place = 0
-        while replies and place < len(self._turns):
-            replies -= self._turns[place].fail is None
-            place += 1
         return place
 
 

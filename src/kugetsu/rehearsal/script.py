@@ -84,6 +84,22 @@ class Script(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if self.window < LEAST_WINDOW:
             raise ValueError(f"`window` must be {LEAST_WINDOW:,} tokens or more, got {self.window:,}")
 
+    def turn(self, place: int) -> ScriptedTurn:
+        """The entry at a place, from 0; after the last one `done`."""
+        return self.turns[place] if place < len(self.turns) else AFTER_THE_LAST
+
+    def behind(self, replies: int) -> int:
+        """The place of the first entry behind so many replies; one that fails gives none."""
+        place = 0
+        while replies and place < len(self.turns):
+            replies -= self.turns[place].fail is None
+            place += 1
+        return place
+
+    def summary(self, place: int) -> ScriptedTurn:
+        """The summary at a place, from 0; after the last one `NOTES`."""
+        return self.summaries[place] if place < len(self.summaries) else NOTES
+
 
 AFTER_THE_LAST: Final = ScriptedTurn(text="done")
 """What a scripted model says once its script is over."""

@@ -8,7 +8,7 @@ import msgspec
 
 from kugetsu.config import Wire
 from kugetsu.context import SUMMARY_SYSTEM, taken_out
-from kugetsu.rehearsal import AFTER_THE_LAST, NOTES, Script, ScriptedTurn
+from kugetsu.rehearsal import Script, ScriptedTurn
 from kugetsu.testing.faults import Fault, fault_of
 from kugetsu.testing.streams import reply_events
 
@@ -56,8 +56,7 @@ class Playbook:
     """
 
     def __init__(self, script: Script, order: Order, faults: Mapping[int, Fault]) -> None:
-        self._turns = script.turns
-        self._summaries = script.summaries
+        self._script = script
         self._order: Order = order
         self._faults = dict(faults)
         self._requests = self._served = self._summarised = 0
@@ -72,24 +71,20 @@ class Playbook:
         if summary := not request.tools and _SUMMARY in body:
             place = self._summarised
             self._summarised += not (fault and fault.replaces)
-            turn = self._summaries[place] if place < len(self._summaries) else NOTES
+            turn = self._script.summary(place)
         else:
             place = self._turn_place(request, body, fault)
-            turn = self._turn(place)
+            turn = self._script.turn(place)
         failed = fault_of(turn.fail, wire, turn.retry_after) if turn.fail else None
         return Answer(turn, place, fault or failed, summary)
 
     def events(self, wire: Wire, answer: Answer) -> list[bytes]:
         """The reply of an entry, written once."""
-        last = len(self._summaries if answer.summary else self._turns)
+        last = len(self._script.summaries if answer.summary else self._script.turns)
         key = wire, answer.summary, min(answer.place, last)
         if key not in self._events:
             self._events[key] = reply_events(wire, answer.turn, key[2])
         return self._events[key]
-
-    def _turn(self, place: int) -> ScriptedTurn:
-        """The entry at a place; after the last the text `done`."""
-        return self._turns[place] if place < len(self._turns) else AFTER_THE_LAST
 
     def _turn_place(self, request: _Request, body: bytes, fault: Fault | None) -> int:
         if self._order == "conversation":
@@ -101,12 +96,9 @@ class Playbook:
     def _following(self, request: _Request, body: bytes) -> int:
         """The entry that follows from a conversation: behind as many replies as it holds, or held."""
         replies = sum(message.role == "assistant" for message in request.messages) + taken_out(body)
-        place = 0
-        while replies and place < len(self._turns):
-            replies -= self._turns[place].fail is None
-            place += 1
+        place = self._script.behind(replies)
         failing = place
-        while self._turn(failing).fail:
+        while self._script.turn(failing).fail:
             failing += 1
         return place if failing == place else min(failing, place + self._tried(body))
 
